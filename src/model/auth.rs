@@ -1,0 +1,203 @@
+//! `authn` and `authn_parms`: how a probe authenticates.
+//!
+//! The parameters keep the form of skypunch 0.3.0, `user=freebeer,password=forall`; a value with a comma or a quote
+//! is written in double quotes, with `\"` and `\\` inside.
+
+use crate::secret::Secret;
+
+/// How a probe authenticates at its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// `Authorization: Basic` (RFC 7617).
+    Basic {
+        /// User id; holds no colon.
+        user: String,
+        /// Password or a reference to it.
+        password: Secret,
+    },
+    /// `Authorization: Bearer` (RFC 6750).
+    Bearer {
+        /// Token or a reference to it.
+        token: Secret,
+    },
+}
+
+/// The words that `authn` may hold in this version.
+pub const KINDS: [&str; 4] = ["NONE", "BASIC", "BEARER", "OPENSTACK"];
+
+impl Auth {
+    /// Reads `authn` and `authn_parms`.
+    ///
+    /// # Errors
+    /// The field (`authn` or `authn_parms`) and a sentence; the sentence never holds a value.
+    pub fn parse(authn: &str, parms: Option<&Secret>) -> Result<Auth, (&'static str, String)> {
+        let wrong_parms = |message: String| ("authn_parms", message);
+        let parms = || {
+            Parms::parse(parms.map_or("", Secret::expose)).map_err(|e| {
+                wrong_parms(format!("{e}; write key=value,key=value with a value that holds a comma in double quotes"))
+            })
+        };
+        match authn {
+            "NONE" => Ok(Auth::None),
+            "BASIC" => {
+                let mut p = parms()?;
+                let user = p.take("user", "BASIC").map_err(wrong_parms)?;
+                let password = p.take("password", "BASIC").map_err(wrong_parms)?;
+                p.finish("BASIC", "user and password").map_err(wrong_parms)?;
+                if user.contains(':') {
+                    return Err(wrong_parms("`user` holds a colon, which BASIC cannot carry (RFC 7617)".into()));
+                }
+                Ok(Auth::Basic { user, password: Secret::new(password) })
+            }
+            "BEARER" => {
+                let mut p = parms()?;
+                let token = p.take("token", "BEARER").map_err(wrong_parms)?;
+                p.finish("BEARER", "token").map_err(wrong_parms)?;
+                Ok(Auth::Bearer { token: Secret::new(token) })
+            }
+            "OPENSTACK" => {
+                Err(("authn", "OPENSTACK is not available in this version: write NONE, BASIC or BEARER".into()))
+            }
+            other => Err((
+                "authn",
+                format!(
+                    "{} is no kind of authentication{}: write NONE, BASIC or BEARER",
+                    super::text::quoted(other),
+                    super::text::nearest(other, KINDS).map_or(String::new(), |n| format!(" (did you mean {n}?)")),
+                ),
+            )),
+        }
+    }
+
+    /// The word for it, as `authn` writes it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Auth::None => "NONE",
+            Auth::Basic { .. } => "BASIC",
+            Auth::Bearer { .. } => "BEARER",
+        }
+    }
+}
+
+/// Parsed `key=value,key=value`.
+struct Parms(Vec<(String, String)>);
+
+impl Parms {
+    fn parse(text: &str) -> Result<Parms, String> {
+        let mut out: Vec<(String, String)> = Vec::new();
+        let mut rest = text.trim();
+        while !rest.is_empty() {
+            let (key, after) = rest.split_once('=').ok_or_else(|| format!("part {} has no `=`", out.len() + 1))?;
+            let key = key.trim().to_ascii_lowercase();
+            if out.iter().any(|(k, _)| *k == key) {
+                return Err(format!("{} is given twice", super::text::quoted(&key)));
+            }
+            let after = after.trim_start();
+            let (value, next) = match after.strip_prefix('"') {
+                Some(inner) => unquote(inner)
+                    .ok_or_else(|| format!("the quote around {} does not end", super::text::quoted(&key)))?,
+                None => after
+                    .split_once(',')
+                    .map_or((after.trim_end().to_owned(), None), |(v, n)| (v.trim_end().to_owned(), Some(n))),
+            };
+            out.push((key, value));
+            match next {
+                Some(n) if n.trim().is_empty() => return Err("it ends with a comma".into()),
+                Some(n) => rest = n.trim_start(),
+                None => break,
+            }
+        }
+        Ok(Parms(out))
+    }
+
+    fn take(&mut self, key: &str, kind: &str) -> Result<String, String> {
+        match self.0.iter().position(|(k, _)| k == key) {
+            Some(i) => {
+                let (_, value) = self.0.swap_remove(i);
+                if value.is_empty() { Err(format!("`{key}` is empty, {kind} needs it")) } else { Ok(value) }
+            }
+            None => Err(format!("`{key}` is missing, {kind} needs it")),
+        }
+    }
+
+    fn finish(self, kind: &str, known: &str) -> Result<(), String> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((key, _)) => Err(format!("{} is not known to {kind}, which takes {known}", super::text::quoted(key))),
+        }
+    }
+}
+
+/// The text up to the closing quote, and what follows the comma behind it.
+fn unquote(inner: &str) -> Option<(String, Option<&str>)> {
+    let mut value = String::new();
+    let mut chars = inner.char_indices();
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '\\' => value.push(chars.next()?.1),
+            '"' => {
+                let after = inner[i + 1..].trim_start();
+                return if after.is_empty() {
+                    Some((value, None))
+                } else {
+                    Some((value, Some(after.strip_prefix(',')?)))
+                };
+            }
+            _ => value.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(kind: &str, parms: &str) -> Result<Auth, (&'static str, String)> {
+        Auth::parse(kind, Some(&Secret::new(parms)))
+    }
+
+    #[test]
+    fn the_form_of_skypunch_0_3() {
+        assert_eq!(
+            parse("BASIC", "user=freebeer,password=forall").unwrap(),
+            Auth::Basic { user: "freebeer".into(), password: Secret::new("forall") }
+        );
+    }
+
+    #[test]
+    fn a_quoted_value_may_hold_everything() {
+        let auth = parse("BASIC", r#"user = a , password="p,=\"\\""#).unwrap();
+        assert_eq!(auth, Auth::Basic { user: "a".into(), password: Secret::new("p,=\"\\") });
+    }
+
+    #[test]
+    fn errors_name_the_parameter_and_never_a_value() {
+        for (parms, word) in [
+            ("user=a", "`password`"),
+            ("password=hunter2", "`user`"),
+            ("user=a,password=", "empty"),
+            ("user=a,password=hunter2,realm=hunter2", "`realm`"),
+            ("user=a,user=hunter2", "twice"),
+            ("user=a,password=\"hunter2", "does not end"),
+            ("hunter2", "no `=`"),
+        ] {
+            let (field, message) = parse("BASIC", parms).unwrap_err();
+            assert_eq!(field, "authn_parms");
+            assert!(message.contains(word), "{parms}: {message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+        assert!(parse("BASCI", "").unwrap_err().1.contains("did you mean BASIC?"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "\\PC*") {
+            let _ignored = parse("BASIC", &text);
+        }
+    }
+}

@@ -1,0 +1,707 @@
+//! A target as a person wrote it, in the words of the `targets` table, and the way from there to a [`Target`].
+//!
+//! The same words are the columns of the table, the keys of `[[target]]` in a targets file, of the API and of
+//! `--output json`. A definition comes from a row ([`crate::store`] fills the fields) or from a map
+//! ([`Definition::set`], one key at a time, each with its own error); [`Definition::validate`] makes a target of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::auth::Auth;
+use super::expectation::StatusSet;
+use super::schedule::{GRID, MIN_FREQUENCY};
+use super::state::Policy;
+use super::target::{Method, Target, TargetId, TlsOptions};
+use super::text::{nearest, quoted};
+use crate::secret::Secret;
+
+/// Default time between due times.
+pub const DEFAULT_FREQUENCY_MS: i64 = 60_000;
+/// Default deadline, where the frequency is not shorter.
+pub const DEFAULT_TIMEOUT_MS: i64 = 10_000;
+/// A year: longer is a typing error.
+const MAX_FREQUENCY_MS: i64 = 366 * 86_400_000;
+/// Ten minutes.
+const MAX_TIMEOUT_MS: i64 = 600_000;
+/// A deadline below this cannot be met on any network.
+const MIN_TIMEOUT_MS: i64 = 10;
+
+/// One thing that is wrong with a definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The column or key.
+    pub field: String,
+    /// What is wrong, the value unless it is secret, and what to write instead.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+fn problem(field: &str, message: impl Into<String>) -> Problem {
+    Problem { field: field.to_owned(), message: message.into() }
+}
+
+/// A target's definition, unchecked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
+pub struct Definition {
+    /// The database's id; 0 where there is none yet.
+    pub id: i64,
+    /// Unique within the tenant.
+    pub name: String,
+    /// The tenant.
+    pub tenantid: String,
+    /// `http://…` or `https://…`.
+    pub url: String,
+    /// GET, PUT, POST, DELETE, HEAD, PATCH or OPTIONS.
+    pub method: String,
+    /// Request headers, a `Name: value` line each.
+    pub headers: Option<String>,
+    /// Request body.
+    pub body: Option<String>,
+    /// NONE, BASIC or BEARER.
+    pub authn: String,
+    /// `user=…,password=…` or `token=…`.
+    pub authn_parms: Option<Secret>,
+    /// Name of a shared credential.
+    pub credential: Option<String>,
+    /// Status codes that are PASS.
+    pub pass_result: String,
+    /// Time between due times.
+    pub frequency_ms: i64,
+    /// Deadline; 10 s or the frequency, whichever is shorter, where it is not said.
+    pub timeout_ms: Option<i64>,
+    /// FAIL outcomes in a row until FAIL.
+    pub fail_after: i64,
+    /// PASS outcomes in a row until a failed target is PASS.
+    pub recover_after: i64,
+    /// Redirects to follow.
+    pub redirects: i64,
+    /// PEM file of certificate authorities.
+    pub tls_ca: Option<String>,
+    /// Whether the certificate is verified.
+    pub tls_verify: bool,
+    /// Name to send and verify.
+    pub tls_server_name: Option<String>,
+    /// `Host` header.
+    pub host: Option<String>,
+    /// Words, separated by commas.
+    pub tags: Option<String>,
+    /// Whether it is probed.
+    pub enabled: bool,
+}
+
+impl Default for Definition {
+    fn default() -> Self {
+        Definition {
+            id: 0,
+            name: String::new(),
+            tenantid: "0".into(),
+            url: String::new(),
+            method: "GET".into(),
+            headers: None,
+            body: None,
+            authn: "NONE".into(),
+            authn_parms: None,
+            credential: None,
+            pass_result: "200".into(),
+            frequency_ms: DEFAULT_FREQUENCY_MS,
+            timeout_ms: None,
+            fail_after: 1,
+            recover_after: 1,
+            redirects: 0,
+            tls_ca: None,
+            tls_verify: true,
+            tls_server_name: None,
+            host: None,
+            tags: None,
+            enabled: true,
+        }
+    }
+}
+
+/// Every key that a person may write, in the order of the table. `frequency` and `timeout` take durations as people
+/// write them ("10s").
+pub const KEYS: &[&str] = &[
+    "name",
+    "tenantid",
+    "url",
+    "method",
+    "headers",
+    "body",
+    "authn",
+    "authn_parms",
+    "credential",
+    "pass_result",
+    "frequency",
+    "frequency_ms",
+    "timeout",
+    "timeout_ms",
+    "fail_after",
+    "recover_after",
+    "redirects",
+    "tls_ca",
+    "tls_verify",
+    "tls_server_name",
+    "host",
+    "tags",
+    "enabled",
+];
+
+impl Definition {
+    /// Sets one key from a value as a file or the API gives it; `null` sets the default.
+    ///
+    /// # Errors
+    /// An unknown key (with the nearest known one) or a value of the wrong type. What the value means is checked by
+    /// [`Definition::validate`].
+    pub fn set(&mut self, key: &str, value: &Value) -> Result<(), Problem> {
+        let default = Definition::default();
+        let null = value.is_null();
+        match key {
+            "name" => self.name = text(key, value)?.unwrap_or_default(),
+            "tenantid" => self.tenantid = text(key, value)?.unwrap_or(default.tenantid),
+            "url" => self.url = text(key, value)?.unwrap_or_default(),
+            "method" => self.method = text(key, value)?.unwrap_or(default.method),
+            "headers" => self.headers = headers_text(value)?,
+            "body" => self.body = text(key, value)?,
+            "authn" => self.authn = text(key, value)?.unwrap_or(default.authn),
+            "authn_parms" => self.authn_parms = text(key, value)?.map(Secret::new),
+            "credential" => self.credential = text(key, value)?,
+            "pass_result" => {
+                self.pass_result = match value {
+                    Value::Number(n) => n.to_string(),
+                    _ if null => default.pass_result,
+                    _ => text(key, value)?.unwrap_or_default(),
+                }
+            }
+            "frequency_ms" => self.frequency_ms = integer(key, value)?.unwrap_or(default.frequency_ms),
+            "frequency" => self.frequency_ms = duration(key, value)?.unwrap_or(default.frequency_ms),
+            "timeout_ms" => self.timeout_ms = integer(key, value)?,
+            "timeout" => self.timeout_ms = duration(key, value)?,
+            "fail_after" => self.fail_after = integer(key, value)?.unwrap_or(1),
+            "recover_after" => self.recover_after = integer(key, value)?.unwrap_or(1),
+            "redirects" => self.redirects = integer(key, value)?.unwrap_or(0),
+            "tls_ca" => self.tls_ca = text(key, value)?,
+            "tls_verify" => self.tls_verify = boolean(key, value)?.unwrap_or(true),
+            "tls_server_name" => self.tls_server_name = text(key, value)?,
+            "host" => self.host = text(key, value)?,
+            "tags" => self.tags = list(key, value)?,
+            "enabled" => self.enabled = boolean(key, value)?.unwrap_or(true),
+            _ => {
+                let hint = nearest(key, KEYS.iter().copied())
+                    .map_or_else(|| format!("known are {}", KEYS.join(", ")), |k| format!("did you mean `{k}`?"));
+                return Err(problem(key, format!("there is no such key; {hint}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets all keys of a map; collects every error, not only the first.
+    ///
+    /// # Errors
+    /// All problems of the map.
+    pub fn set_all(&mut self, map: &Map<String, Value>) -> Result<(), Vec<Problem>> {
+        let mut problems: Vec<Problem> = Vec::new();
+        for pair in ["frequency", "timeout"] {
+            if map.contains_key(pair) && map.contains_key(&format!("{pair}_ms")) {
+                problems.push(problem(pair, format!("is given twice, as `{pair}` and as `{pair}_ms`: leave one out")));
+            }
+        }
+        problems.extend(map.iter().filter_map(|(k, v)| self.set(k, v).err()));
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// The definition as the API and `export` show it: every key, headers and tags as lists, without secrets.
+    #[must_use]
+    pub fn to_json(&self) -> Map<String, Value> {
+        let lines = |s: &Option<String>, sep: char| -> Vec<String> {
+            s.as_deref()
+                .map(|s| s.split(sep).map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
+                .unwrap_or_default()
+        };
+        let value = json!({
+            "name": self.name, "tenantid": self.tenantid, "url": redact_userinfo(&self.url), "method": self.method,
+            "headers": lines(&self.headers, '\n').iter().map(|l| redact_header(l)).collect::<Vec<_>>(),
+            "body": self.body, "authn": self.authn,
+            "authn_parms": self.authn_parms.as_ref().map(|_| "***"),
+            "credential": self.credential, "pass_result": self.pass_result, "frequency_ms": self.frequency_ms,
+            "timeout_ms": self.timeout_ms, "fail_after": self.fail_after, "recover_after": self.recover_after,
+            "redirects": self.redirects, "tls_ca": self.tls_ca, "tls_verify": self.tls_verify,
+            "tls_server_name": self.tls_server_name, "host": self.host, "tags": lines(&self.tags, ','),
+            "enabled": self.enabled,
+        });
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+
+    /// Checks everything and makes the target.
+    ///
+    /// # Errors
+    /// Every problem found, in the order of the table.
+    pub fn validate(&self) -> Result<Target, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let name = check(&mut problems, "name", check_name(&self.name));
+        let tenant = check(&mut problems, "tenantid", check_name(&self.tenantid));
+        let url = check(&mut problems, "url", check_url(&self.url));
+        let method = check(&mut problems, "method", check_method(&self.method));
+        let headers = check(&mut problems, "headers", check_headers(self.headers.as_deref().unwrap_or_default()));
+        let body = check(&mut problems, "body", check_body(self.body.as_deref()));
+        let auth = match Auth::parse(self.authn.trim(), self.authn_parms.as_ref()) {
+            Ok(auth) => Some(auth),
+            Err((field, message)) => {
+                problems.push(problem(field, message));
+                None
+            }
+        };
+        let expect = check(&mut problems, "pass_result", StatusSet::parse(&self.pass_result));
+        let frequency = check(&mut problems, "frequency_ms", check_frequency(self.frequency_ms));
+        let timeout_ms = self.timeout_ms.unwrap_or_else(|| DEFAULT_TIMEOUT_MS.min(self.frequency_ms));
+        let timeout = if self.timeout_ms.is_none() && frequency.is_none() {
+            None // it follows from the frequency, which has its own problem
+        } else {
+            check(&mut problems, "timeout_ms", check_timeout(timeout_ms, self.frequency_ms))
+        };
+        let fail_after = check(&mut problems, "fail_after", check_count(self.fail_after));
+        let recover_after = check(&mut problems, "recover_after", check_count(self.recover_after));
+        let redirects = check(
+            &mut problems,
+            "redirects",
+            u8::try_from(self.redirects)
+                .ok()
+                .filter(|n| *n <= 20)
+                .ok_or_else(|| format!("{} is out of range: write 0 (do not follow) to 20", self.redirects)),
+        );
+        let ca = check(&mut problems, "tls_ca", check_ca(self.tls_ca.as_deref()));
+        let server_name = check(&mut problems, "tls_server_name", check_host(self.tls_server_name.as_deref(), false));
+        let host = check(&mut problems, "host", check_host(self.host.as_deref(), true));
+        let tags = check(&mut problems, "tags", check_tags(self.tags.as_deref().unwrap_or_default()));
+        if let (Some(auth), Some(headers)) = (&auth, &headers)
+            && *auth != Auth::None
+            && headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("authorization"))
+        {
+            problems.push(problem(
+                "headers",
+                format!("Authorization is set here and by authn {}: leave one out", auth.kind()),
+            ));
+        }
+        match (name, tenant, url, method, headers, body, auth, expect, frequency, timeout) {
+            (
+                Some(name),
+                Some(tenant),
+                Some(url),
+                Some(method),
+                Some(headers),
+                Some(body),
+                Some(auth),
+                Some(expect),
+                Some(frequency),
+                Some(timeout),
+            ) if problems.is_empty() => Ok(Target {
+                id: TargetId(self.id),
+                name,
+                tenant,
+                url,
+                method,
+                headers,
+                body,
+                auth,
+                credential: self.credential.clone(),
+                expect,
+                frequency,
+                timeout,
+                timeout_is_default: self.timeout_ms.is_none(),
+                policy: Policy { fail_after: fail_after.unwrap_or(1), recover_after: recover_after.unwrap_or(1) },
+                redirects: redirects.unwrap_or(0),
+                tls: TlsOptions { ca: ca.flatten(), skip_verify: !self.tls_verify, server_name: server_name.flatten() },
+                host: host.flatten(),
+                tags: tags.unwrap_or_default(),
+                enabled: self.enabled,
+            }),
+            _ => Err(problems),
+        }
+    }
+}
+
+fn check<T>(problems: &mut Vec<Problem>, field: &str, result: Result<T, String>) -> Option<T> {
+    result.map_err(|message| problems.push(problem(field, message))).ok()
+}
+
+// ---- types of values ---------------------------------------------------------------------------------------------
+
+fn wrong_type(key: &str, value: &Value, wanted: &str) -> Problem {
+    let shown = match value {
+        _ if key == "authn_parms" => "a value of another type".to_owned(),
+        Value::String(s) => quoted(s),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a table".into(),
+        other => quoted(&other.to_string()),
+    };
+    problem(key, format!("{shown} is not {wanted}"))
+}
+
+fn text(key: &str, value: &Value) -> Result<Option<String>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(s) => Ok(Some(s.clone())),
+        other => Err(wrong_type(key, other, "a text: write it in quotes")),
+    }
+}
+
+fn integer(key: &str, value: &Value) -> Result<Option<i64>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Number(n) if n.is_i64() => Ok(n.as_i64()),
+        other => Err(wrong_type(key, other, "a whole number")),
+    }
+}
+
+fn boolean(key: &str, value: &Value) -> Result<Option<bool>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bool(b) => Ok(Some(*b)),
+        other => Err(wrong_type(key, other, "true or false")),
+    }
+}
+
+fn duration(key: &str, value: &Value) -> Result<Option<i64>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(s) => match humantime::parse_duration(s) {
+            Ok(d) => {
+                i64::try_from(d.as_millis()).map(Some).map_err(|_| problem(key, format!("{} is too long", quoted(s))))
+            }
+            Err(_) => Err(problem(
+                key,
+                format!("{} is not a duration: write for example \"10s\", \"500ms\" or \"1m 30s\"", quoted(s)),
+            )),
+        },
+        Value::Number(n) => Err(problem(key, format!("{n} has no unit: write \"{n}s\", or {key}_ms in milliseconds"))),
+        other => Err(wrong_type(key, other, "a duration such as \"10s\"")),
+    }
+}
+
+/// A list of texts or one text with commas.
+fn list(key: &str, value: &Value) -> Result<Option<String>, Problem> {
+    match value {
+        Value::Array(items) => {
+            let mut out = Vec::new();
+            for item in items {
+                match item {
+                    Value::String(s) if !s.contains(',') => out.push(s.as_str()),
+                    other => return Err(wrong_type(key, other, "a text without commas")),
+                }
+            }
+            Ok((!out.is_empty()).then(|| out.join(",")))
+        }
+        other => text(key, other),
+    }
+}
+
+/// `Name: value` lines from a text, a list of such lines, or a table.
+fn headers_text(value: &Value) -> Result<Option<String>, Problem> {
+    let lines: Vec<String> = match value {
+        Value::Array(items) => {
+            items.iter().map(|i| text("headers", i).map(Option::unwrap_or_default)).collect::<Result<_, _>>()?
+        }
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, v)| text("headers", v).map(|v| format!("{name}: {}", v.unwrap_or_default())))
+            .collect::<Result<_, _>>()?,
+        other => return text("headers", other),
+    };
+    if let Some(bad) = lines.iter().find(|l| l.contains(['\n', '\r'])) {
+        return Err(problem("headers", format!("{} holds a line break", quoted(bad))));
+    }
+    Ok((!lines.is_empty()).then(|| lines.join("\n")))
+}
+
+// ---- meaning of values -------------------------------------------------------------------------------------------
+
+fn check_name(s: &str) -> Result<String, String> {
+    if s.trim().is_empty() {
+        return Err("is empty: write 1 to 128 characters".into());
+    }
+    if s.chars().count() > 128 {
+        return Err(format!("{} is longer than 128 characters", quoted(s)));
+    }
+    if s.chars().any(char::is_control) {
+        return Err(format!("{} holds a control character", quoted(s)));
+    }
+    Ok(s.to_owned())
+}
+
+fn check_url(s: &str) -> Result<Url, String> {
+    const HOW: &str = "write http://host/path or https://host:port/path";
+    let shown = quoted(&redact_userinfo(s));
+    if s.is_empty() {
+        return Err(format!("is empty: {HOW}"));
+    }
+    if s.len() > 2048 {
+        return Err(format!("{shown} is longer than 2048 bytes"));
+    }
+    if s.chars().any(char::is_control) {
+        return Err(format!("{shown} holds a control character"));
+    }
+    let mut url = Url::parse(s).map_err(|e| format!("{shown} is not a URL ({e}): {HOW}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("{shown} has the scheme {}, which is not known: {HOW}", quoted(url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("{shown} holds a user or password: write authn BASIC and authn_parms user=…,password=…"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(format!("{shown} has no host: {HOW}"));
+    }
+    if url.port() == Some(0) {
+        return Err(format!("{shown} has port 0: write 1 to 65535"));
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// The URL with `***` for what stands before `@` in its authority; works on text that is no URL too.
+#[must_use]
+pub fn redact_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}
+
+/// Header names whose values are secrets.
+const SECRET_HEADERS: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-subject-token"];
+
+/// Whether a header's value must not be shown or sent to another origin.
+#[must_use]
+pub fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_HEADERS.contains(&name.as_str())
+        || ["token", "secret", "password", "api-key", "apikey"].iter().any(|w| name.contains(w))
+}
+
+fn redact_header(line: &str) -> String {
+    match line.split_once(':') {
+        Some((name, _)) if is_secret_header(name.trim()) => format!("{}: ***", name.trim()),
+        _ => line.to_owned(),
+    }
+}
+
+fn check_method(s: &str) -> Result<Method, String> {
+    Method::from_name(s).ok_or_else(|| {
+        let names = Method::ALL.map(Method::as_str);
+        let hint = nearest(s, names).map_or(String::new(), |n| format!(" (did you mean {n}?)"));
+        format!("{} is not a method{hint}: write one of {}", quoted(s), names.join(", "))
+    })
+}
+
+fn check_headers(s: &str) -> Result<Vec<(String, String)>, String> {
+    let mut out = Vec::new();
+    if s.len() > 16 * 1024 {
+        return Err("is longer than 16 KiB".into());
+    }
+    for (i, line) in s.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let n = i + 1;
+        let (name, value) =
+            line.split_once(':').ok_or_else(|| format!("line {n} has no colon: write `Name: value`"))?;
+        let (name, value) = (name.trim_end(), value.trim());
+        // RFC 9110 section 5.1: a field name is a token.
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+            return Err(format!("line {n}: {} is not a header name", quoted(name)));
+        }
+        if value.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(format!("line {n}: the value of {name} holds a control character"));
+        }
+        match name.to_ascii_lowercase().as_str() {
+            "host" => return Err(format!("line {n}: Host is set by `host`")),
+            "connection" | "content-length" | "transfer-encoding" | "upgrade" | "expect" => {
+                return Err(format!("line {n}: {name} is set by skypunch itself: leave it out"));
+            }
+            _ => out.push((name.to_owned(), value.to_owned())),
+        }
+    }
+    Ok(out)
+}
+
+fn check_body(body: Option<&str>) -> Result<Option<String>, String> {
+    match body {
+        Some(b) if b.len() > 64 * 1024 => Err(format!("is {} bytes long: at most 65536 are sent", b.len())),
+        Some("") | None => Ok(None),
+        Some(b) => Ok(Some(b.to_owned())),
+    }
+}
+
+fn check_frequency(ms: i64) -> Result<Duration, String> {
+    let min = i64::try_from(MIN_FREQUENCY.as_millis()).unwrap_or(0);
+    if (min..=MAX_FREQUENCY_MS).contains(&ms) {
+        Ok(Duration::from_millis(ms.unsigned_abs()))
+    } else {
+        Err(format!(
+            "{ms} is out of range: write {min} (on a grid of {} ms) to {MAX_FREQUENCY_MS} milliseconds (a year)",
+            GRID.as_millis()
+        ))
+    }
+}
+
+fn check_timeout(ms: i64, frequency_ms: i64) -> Result<Duration, String> {
+    if !(MIN_TIMEOUT_MS..=MAX_TIMEOUT_MS).contains(&ms) {
+        return Err(format!(
+            "{ms} is out of range: write {MIN_TIMEOUT_MS} to {MAX_TIMEOUT_MS} milliseconds (ten minutes)"
+        ));
+    }
+    if ms > frequency_ms {
+        return Err(format!(
+            "{ms} is longer than frequency_ms {frequency_ms}: a probe must end before the next one is due"
+        ));
+    }
+    Ok(Duration::from_millis(ms.unsigned_abs()))
+}
+
+fn check_count(n: i64) -> Result<u32, String> {
+    u32::try_from(n)
+        .ok()
+        .filter(|n| (1..=1000).contains(n))
+        .ok_or_else(|| format!("{n} is out of range: write 1 to 1000"))
+}
+
+fn check_ca(path: Option<&str>) -> Result<Option<String>, String> {
+    match path {
+        None | Some("") => Ok(None),
+        Some(p) if !p.starts_with('/') => Err(format!("{} is not an absolute path of a PEM file", quoted(p))),
+        Some(p) if p.chars().any(char::is_control) => Err(format!("{} holds a control character", quoted(p))),
+        Some(p) => Ok(Some(p.to_owned())),
+    }
+}
+
+fn check_host(host: Option<&str>, port_allowed: bool) -> Result<Option<String>, String> {
+    let Some(host) = host.filter(|h| !h.is_empty()) else { return Ok(None) };
+    let what = if port_allowed { "a host name with an optional port" } else { "a host name" };
+    let parsed = Url::parse(&format!("https://{host}/"))
+        .ok()
+        .filter(|u| u.path() == "/" && u.query().is_none() && u.username().is_empty() && u.password().is_none())
+        .filter(|_| !host.contains(['/', '?', '#', '@', '\\']) && !host.chars().any(char::is_whitespace))
+        .filter(|u| u.host_str().is_some() && (port_allowed || (u.port().is_none() && !host.ends_with(":443"))));
+    if parsed.is_some() { Ok(Some(host.to_owned())) } else { Err(format!("{} is not {what}", quoted(host))) }
+}
+
+fn check_tags(s: &str) -> Result<Vec<String>, String> {
+    let tags: Vec<String> = s.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
+    if tags.len() > 64 {
+        return Err(format!("{} tags are too many: at most 64", tags.len()));
+    }
+    match tags.iter().find(|t| t.chars().count() > 64 || t.chars().any(char::is_control)) {
+        Some(bad) => Err(format!("{} is longer than 64 characters or holds a control character", quoted(bad))),
+        None => Ok(tags),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn minimal() -> Definition {
+        Definition { name: "x".into(), url: "http://localhost/".into(), ..Definition::default() }
+    }
+
+    fn field_of(change: impl FnOnce(&mut Definition)) -> String {
+        let mut d = minimal();
+        change(&mut d);
+        let problems = d.validate().unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems[0].to_string()
+    }
+
+    #[test]
+    fn a_name_and_a_url_are_enough() {
+        let t = minimal().validate().unwrap();
+        assert_eq!(t.method, Method::Get);
+        assert_eq!(t.timeout, Duration::from_secs(10));
+        assert!(t.expect.contains(200) && !t.expect.contains(201));
+    }
+
+    #[test]
+    fn a_short_frequency_shortens_the_default_timeout() {
+        let d = Definition { frequency_ms: 1000, ..minimal() };
+        assert_eq!(d.validate().unwrap().timeout, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn every_field_reports_itself_with_its_value() {
+        let cases = [
+            (field_of(|d| d.name = " ".into()), "name: is empty"),
+            (field_of(|d| d.name = "a\u{7}".into()), "\\u{7}"),
+            (field_of(|d| d.url = "htp://x/".into()), "`htp`"),
+            (field_of(|d| d.url = "http://".into()), "url: "),
+            (field_of(|d| d.url = "http://u:hunter2@x/".into()), "authn BASIC"),
+            (field_of(|d| d.method = "get".into()), "did you mean GET?"),
+            (field_of(|d| d.headers = Some("X y".into())), "no colon"),
+            (field_of(|d| d.headers = Some("Host: y".into())), "`host`"),
+            (field_of(|d| d.authn = "BASIC".into()), "authn_parms: `user` is missing"),
+            (field_of(|d| d.pass_result = "ok".into()), "pass_result: `ok`"),
+            (field_of(|d| d.frequency_ms = 0), "frequency_ms: 0 is out of range"),
+            (field_of(|d| d.frequency_ms = -5), "frequency_ms: -5"),
+            (field_of(|d| d.frequency_ms = i64::MAX), "frequency_ms"),
+            (field_of(|d| d.timeout_ms = Some(61_000)), "longer than frequency_ms"),
+            (field_of(|d| d.timeout_ms = Some(0)), "timeout_ms: 0"),
+            (field_of(|d| d.fail_after = 0), "fail_after: 0"),
+            (field_of(|d| d.redirects = 21), "redirects: 21"),
+            (field_of(|d| d.tls_ca = Some("ca.pem".into())), "absolute path"),
+            (field_of(|d| d.tls_server_name = Some("a b".into())), "tls_server_name: `a b`"),
+            (field_of(|d| d.host = Some("a/b".into())), "host: `a/b`"),
+        ];
+        for (text, part) in cases {
+            assert!(text.contains(part), "{text} should hold {part}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn maps_report_unknown_keys_and_wrong_types() {
+        let mut d = Definition::default();
+        let map = json!({"nmae": "x", "frequency": 10, "enabled": "yes", "tags": ["a", 1]});
+        let problems = d.set_all(map.as_object().unwrap()).unwrap_err();
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(all.iter().any(|p| p.contains("did you mean `name`?")), "{all:?}");
+        assert!(all.iter().any(|p| p.contains("\"10s\"")), "{all:?}");
+        assert!(all.iter().any(|p| p.contains("true or false")), "{all:?}");
+        assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn json_shows_no_secret_and_reads_back() {
+        let mut d = minimal();
+        d.authn_parms = Some(Secret::new("user=a,password=hunter2"));
+        d.headers = Some("X-Api-Key: hunter2\nAccept: a/b".into());
+        d.tags = Some("a, b".into());
+        let map = d.to_json();
+        let shown = serde_json::to_string(&map).unwrap();
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let mut back = Definition::default();
+        back.set_all(&map).unwrap();
+        assert_eq!(back.tags.as_deref(), Some("a,b"));
+        assert!(map.keys().all(|k| KEYS.contains(&k.as_str())));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(s in "\\PC*|[\\x00-\\x7f]{0,40}", n in any::<i64>()) {
+            let d = Definition {
+                name: s.clone(), url: s.clone(), method: s.clone(), headers: Some(s.clone()), pass_result: s.clone(),
+                frequency_ms: n, timeout_ms: Some(n), fail_after: n, redirects: n, host: Some(s.clone()), tls_server_name: Some(s.clone()),
+                tags: Some(s), ..Definition::default()
+            };
+            prop_assert!(d.validate().is_err());
+        }
+    }
+}

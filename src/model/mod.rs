@@ -1,0 +1,25 @@
+//! Pure data and rules: no I/O, no clock, no runtime, no database.
+//!
+//! ```text
+//!  definition (as a person wrote it) --validate--> target
+//!  state + outcome + policy --step--> next state + transition (incident opened | closed)
+//!  schedule: id, frequency, now --> next due time, missed due times
+//! ```
+//!
+//! Everything that decides lives here, so that every rule is tested without starting an actor.
+
+pub mod auth;
+pub mod definition;
+pub mod expectation;
+pub mod ids;
+pub mod incident;
+pub mod outcome;
+pub mod reason;
+pub mod record;
+pub mod schedule;
+pub mod state;
+pub mod target;
+pub mod targets_file;
+pub mod text;
+pub mod time;
+pub mod trace;

@@ -1,0 +1,121 @@
+//! A target that is fit to be probed: everything in it has been checked.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::auth::Auth;
+use super::expectation::StatusSet;
+use super::state::Policy;
+
+/// The id of a target: the database's, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TargetId(pub i64);
+
+impl fmt::Display for TargetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The request methods that a target may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of RFC 9110 and RFC 5789 say it all")]
+pub enum Method {
+    Get,
+    Put,
+    Post,
+    Delete,
+    Head,
+    Patch,
+    Options,
+}
+
+impl Method {
+    /// All of them, in the order of skypunch 0.3.0.
+    pub const ALL: [Method; 7] =
+        [Method::Get, Method::Put, Method::Post, Method::Delete, Method::Head, Method::Patch, Method::Options];
+
+    /// As it stands in the request line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+            Method::Head => "HEAD",
+            Method::Patch => "PATCH",
+            Method::Options => "OPTIONS",
+        }
+    }
+
+    /// The method of that name; case is significant (RFC 9110 section 9.1).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Method> {
+        Method::ALL.into_iter().find(|m| m.as_str() == name)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How the server's certificate is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct TlsOptions {
+    /// PEM file with the certificate authorities to trust instead of the system's.
+    pub ca: Option<String>,
+    /// Accept any certificate; it is still recorded.
+    pub skip_verify: bool,
+    /// Name to send (SNI) and to verify instead of the URL's host.
+    pub server_name: Option<String>,
+}
+
+/// What is probed, how, how often, and what must come back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// The database's id.
+    pub id: TargetId,
+    /// Unique within the tenant.
+    pub name: String,
+    /// The tenant it belongs to; `0` when nobody said.
+    pub tenant: String,
+    /// `http` or `https`, with a host, without userinfo and fragment.
+    pub url: Url,
+    /// Request method.
+    pub method: Method,
+    /// Request headers in the order written; `Host` is in `host`.
+    pub headers: Vec<(String, String)>,
+    /// Request body.
+    pub body: Option<String>,
+    /// Authentication.
+    pub auth: Auth,
+    /// Name of a shared credential, kept for the time when credentials are served.
+    pub credential: Option<String>,
+    /// Which status codes are PASS.
+    pub expect: StatusSet,
+    /// Time between due times.
+    pub frequency: Duration,
+    /// Deadline over the whole probe; at most the frequency.
+    pub timeout: Duration,
+    /// `timeout` was not written, but follows from the frequency.
+    pub timeout_is_default: bool,
+    /// Thresholds.
+    pub policy: Policy,
+    /// How many redirects are followed; 0: a redirect is an answer as any other.
+    pub redirects: u8,
+    /// TLS options.
+    pub tls: TlsOptions,
+    /// `Host` header instead of the URL's authority.
+    pub host: Option<String>,
+    /// Free words for grouping.
+    pub tags: Vec<String>,
+    /// Whether it is probed at all.
+    pub enabled: bool,
+}

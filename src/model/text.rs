@@ -1,0 +1,96 @@
+//! Text for people: escaping, shortening, names with a near miss, days.
+
+use std::borrow::Cow;
+
+/// Makes control characters (terminal escapes, line breaks, C1, bidi overrides) visible as `\u{1b}`; leaves the rest.
+#[must_use]
+pub fn escape_controls(s: &str) -> Cow<'_, str> {
+    if s.chars().any(is_unsafe_char) {
+        let mut out = String::with_capacity(s.len() + 8);
+        for c in s.chars() {
+            if is_unsafe_char(c) {
+                out.extend(c.escape_default());
+            } else {
+                out.push(c);
+            }
+        }
+        Cow::Owned(out)
+    } else {
+        Cow::Borrowed(s)
+    }
+}
+
+/// Control characters and the invisible ones that reorder or hide text.
+fn is_unsafe_char(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// At most `max` characters, with `…` as the last one where something was cut off.
+#[must_use]
+pub fn shorten(s: &str, max: usize) -> Cow<'_, str> {
+    match s.char_indices().nth(max) {
+        None => Cow::Borrowed(s),
+        Some(_) => {
+            let mut out: String = s.chars().take(max.saturating_sub(1)).collect();
+            out.push('…');
+            Cow::Owned(out)
+        }
+    }
+}
+
+/// A value as an error message shows it: quoted, escaped, at most 60 characters.
+#[must_use]
+pub fn quoted(s: &str) -> String {
+    format!("`{}`", escape_controls(&shorten(s, 60)))
+}
+
+/// The entry of `known` that `word` was probably meant to be.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(&word, &k.to_lowercase()), k))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, k)| *distance <= 1 + k.len().min(word.len()) / 3)
+        .map(|(_, k)| k)
+}
+
+/// `2026-11-22` of a time in milliseconds UTC.
+#[must_use]
+pub fn utc_day(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.strftime("%Y-%m-%d").to_string())
+}
+
+/// `2026-11-22 17:05:09` of a time in milliseconds UTC.
+#[must_use]
+pub fn utc_seconds(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms)
+        .map_or_else(|_| format!("{ms} ms"), |t| t.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_finds_typing_errors_and_nothing_else() {
+        let known = ["frequency_ms", "timeout_ms", "name"];
+        assert_eq!(nearest("frequncy_ms", known), Some("frequency_ms"));
+        assert_eq!(nearest("nmae", known), Some("name"));
+        assert_eq!(nearest("colour", known), None);
+    }
+
+    #[test]
+    fn shorten_counts_characters_not_bytes() {
+        assert_eq!(shorten("äöü", 3), "äöü");
+        assert_eq!(shorten("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn days_are_those_of_utc() {
+        assert_eq!(utc_day(0), "1970-01-01");
+        assert_eq!(utc_seconds(1_373_523_474_000), "2013-07-11 06:17:54");
+    }
+}

@@ -1,0 +1,170 @@
+//! Secret values: they can be used, compared and stored, but never shown.
+//!
+//! A secret is written in clear or by reference: `${env:NAME}`, `${file:/path}`, `${cred:NAME}` (the service
+//! manager's credentials folder). References resolve only from where the settings allow, else anyone who may
+//! write a target could read any file that the daemon can read.
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A longer file than this is no secret.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// A secret as a person wrote it: in clear, or a reference. `Debug` and `Display` show `***`.
+///
+/// Serialising writes the real text (the store and the spool need it); what leaves the process towards a person
+/// is built from types that do not hold a `Secret`.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Secret {
+        Secret(value.into())
+    }
+
+    /// The text itself: only for sending, storing and parsing.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// From where references may be resolved (`[secrets]` in the settings).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecretPolicy {
+    /// Folders whose files may be read; links that lead out of them are refused.
+    pub folders: Vec<PathBuf>,
+    /// Names of environment variables that may be read.
+    pub environment: Vec<String>,
+    /// The service manager's credentials folder, where there is one.
+    pub credentials: Option<PathBuf>,
+}
+
+/// Why a reference did not resolve. The text names the reference, never a value.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Not one of the known forms.
+    #[error("`{0}` is no reference: write ${{env:NAME}}, ${{file:/path}} or ${{cred:NAME}}")]
+    Form(String),
+    /// Not on the list of the settings.
+    #[error("{0} is not allowed: add it to {1} in the settings")]
+    NotAllowed(String, &'static str),
+    /// Not there.
+    #[error("{0} is not set")]
+    Missing(String),
+    /// Not readable.
+    #[error("{0} cannot be read")]
+    Unreadable(String, #[source] std::io::Error),
+    /// Not text or too long.
+    #[error("{0} is not UTF-8 text of at most 64 KiB")]
+    NotText(String),
+}
+
+impl SecretPolicy {
+    /// The value of `secret`: itself, or what its reference points to (without a final line break).
+    ///
+    /// # Errors
+    /// When a reference is malformed, not allowed, missing or unreadable.
+    pub fn resolve(&self, secret: &Secret) -> Result<Secret, SecretError> {
+        let text = secret.expose();
+        let Some(reference) = text.strip_prefix("${").and_then(|r| r.strip_suffix('}')) else {
+            return Ok(secret.clone());
+        };
+        match reference.split_once(':') {
+            Some(("env", name)) => {
+                if !self.environment.iter().any(|n| n == name) {
+                    return Err(SecretError::NotAllowed(format!("environment variable {name}"), "secrets.environment"));
+                }
+                std::env::var(name)
+                    .map(Secret)
+                    .map_err(|_| SecretError::Missing(format!("environment variable {name}")))
+            }
+            Some(("file", path)) => self.read_file(Path::new(path), &self.folders, "secrets.folders"),
+            Some(("cred", name)) => match &self.credentials {
+                None => Err(SecretError::Missing("the service manager's credentials folder".into())),
+                Some(dir) => self.read_file(&dir.join(name), std::slice::from_ref(dir), "LoadCredential"),
+            },
+            _ => Err(SecretError::Form(text.chars().take(60).collect())),
+        }
+    }
+
+    fn read_file(&self, path: &Path, folders: &[PathBuf], key: &'static str) -> Result<Secret, SecretError> {
+        let shown = || format!("file {}", path.display());
+        if path.components().any(|c| c == Component::ParentDir) {
+            return Err(SecretError::NotAllowed(shown(), key));
+        }
+        let unreadable = |e| SecretError::Unreadable(shown(), e);
+        // Resolve links first, so that one inside an allowed folder cannot lead out of it.
+        if !folders.iter().any(|f| path.starts_with(f)) {
+            return Err(SecretError::NotAllowed(shown(), key));
+        }
+        let real = path.canonicalize().map_err(unreadable)?;
+        let inside = folders.iter().filter_map(|f| f.canonicalize().ok()).any(|f| real.starts_with(f));
+        if !inside {
+            return Err(SecretError::NotAllowed(shown(), key));
+        }
+        let mut text = String::new();
+        let file = std::fs::File::open(&real).map_err(unreadable)?;
+        match file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text) {
+            Ok(n) if n as u64 <= MAX_SECRET_BYTES => {}
+            Ok(_) => return Err(SecretError::NotText(shown())),
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => return Err(SecretError::NotText(shown())),
+            Err(e) => return Err(unreadable(e)),
+        }
+        let value = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(Secret::new(value.strip_suffix('\r').unwrap_or(value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let s = Secret::new("hunter2");
+        assert_eq!(format!("{s} {s:?}"), "*** ***");
+    }
+
+    #[test]
+    fn files_resolve_only_from_allowed_folders_and_never_through_links_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let allowed = dir.path().join("in");
+        std::fs::create_dir(&allowed).unwrap();
+        std::fs::write(allowed.join("token"), "t0ken\n").unwrap();
+        std::fs::write(dir.path().join("outside"), "no").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("outside"), allowed.join("link")).unwrap();
+        let policy = SecretPolicy { folders: vec![allowed.clone()], ..SecretPolicy::default() };
+        let get = |p: &str| policy.resolve(&Secret::new(format!("${{file:{}/{p}}}", allowed.display())));
+        assert_eq!(get("token").unwrap().expose(), "t0ken");
+        assert!(matches!(get("link"), Err(SecretError::NotAllowed(..))));
+        assert!(matches!(get("../outside"), Err(SecretError::NotAllowed(..))));
+        assert!(matches!(get("missing"), Err(SecretError::Unreadable(..))));
+    }
+
+    #[test]
+    fn environment_needs_to_be_listed() {
+        let policy = SecretPolicy { environment: vec!["PATH".into()], ..SecretPolicy::default() };
+        assert!(policy.resolve(&Secret::new("${env:PATH}")).is_ok());
+        assert!(matches!(policy.resolve(&Secret::new("${env:HOME}")), Err(SecretError::NotAllowed(..))));
+        assert!(matches!(policy.resolve(&Secret::new("${what}")), Err(SecretError::Form(_))));
+    }
+}
