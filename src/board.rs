@@ -1,1 +1,225 @@
-//! board.
+//! The read model: where every target stands now, and how the daemon is doing.
+//!
+//! ```text
+//!  target actors --write--> Entry (one a target) --read--> control API, healthz
+//!                '--count-> Statistics
+//!                '--tell--> subscribers of `watch`
+//! ```
+//!
+//! An entry is written by one writer at a time: the target's actor while it lives, the supervisor while it does not. A
+//! target's state lives here and nowhere else in memory, so it survives the actor.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::sync::broadcast;
+
+use crate::model::definition::{Definition, Problem};
+use crate::model::outcome::Outcome;
+use crate::model::state::TargetState;
+use crate::model::target::{Target, TargetId};
+use crate::model::time::UtcMs;
+
+pub mod statistics;
+
+use statistics::Statistics;
+
+/// How many results a slow `watch` reader may lag behind before it loses some (and is told how many).
+const WATCH_BACKLOG: usize = 4096;
+
+/// What is known of one target.
+#[derive(Debug)]
+pub struct Entry {
+    data: Mutex<EntryData>,
+}
+
+/// The content of an [`Entry`].
+#[derive(Debug)]
+pub struct EntryData {
+    /// The definition in force; `None` for a row that never was valid.
+    pub target: Option<Arc<Target>>,
+    /// The row that cannot be applied and what is wrong with it; the definition in force goes on.
+    pub invalid: Option<Box<(Definition, Vec<Problem>)>>,
+    /// Where it stands.
+    pub state: TargetState,
+}
+
+impl Entry {
+    /// A new entry.
+    #[must_use]
+    pub fn new(target: Option<Arc<Target>>, state: TargetState) -> Arc<Entry> {
+        Arc::new(Entry { data: Mutex::new(EntryData { target, invalid: None, state }) })
+    }
+
+    /// The content. Held for copying and stepping only, never over an `await`.
+    pub fn lock(&self) -> MutexGuard<'_, EntryData> {
+        // A panic while it was held leaves whole fields: every change is one assignment.
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A result as `watch` shows it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Whose.
+    pub target: Arc<Target>,
+    /// When it started.
+    pub started_at: UtcMs,
+    /// What was found.
+    pub outcome: Outcome,
+}
+
+/// The read model of the whole daemon; shared by reference.
+#[derive(Debug)]
+pub struct Board {
+    entries: RwLock<BTreeMap<TargetId, Arc<Entry>>>,
+    seen: broadcast::Sender<Arc<Seen>>,
+    /// Counters of the daemon itself.
+    pub statistics: Statistics,
+}
+
+/// Why a reference to a target finds none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotFound {
+    /// There is no such target; the word is the nearest name.
+    Unknown(Option<String>),
+    /// Several have that name: `id tenant/name` of each.
+    Ambiguous(Vec<String>),
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Board {
+            entries: RwLock::default(),
+            seen: broadcast::channel(WATCH_BACKLOG).0,
+            statistics: Statistics::default(),
+        }
+    }
+}
+
+impl Board {
+    /// The entry of a target.
+    #[must_use]
+    pub fn get(&self, id: TargetId) -> Option<Arc<Entry>> {
+        self.read().get(&id).cloned()
+    }
+
+    /// Adds or replaces an entry.
+    pub fn insert(&self, id: TargetId, entry: Arc<Entry>) {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry);
+    }
+
+    /// Removes an entry.
+    pub fn remove(&self, id: TargetId) -> Option<Arc<Entry>> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    /// All entries in the order of their ids.
+    #[must_use]
+    pub fn all(&self) -> Vec<(TargetId, Arc<Entry>)> {
+        self.read().iter().map(|(id, entry)| (*id, Arc::clone(entry))).collect()
+    }
+
+    /// Tells those who watch. Costs nothing while nobody does.
+    pub fn tell(&self, seen: impl FnOnce() -> Seen) {
+        if self.seen.receiver_count() > 0 {
+            // An error means that the last reader has just gone.
+            let _gone = self.seen.send(Arc::new(seen()));
+        }
+    }
+
+    /// Results from now on.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Seen>> {
+        self.seen.subscribe()
+    }
+
+    /// Finds a target as a person names it: digits are an id, `name:123` is a name, `tenant/name` is exact, else a name
+    /// that must be the only one.
+    ///
+    /// # Errors
+    /// No such target, or several.
+    pub fn find(&self, reference: &str) -> Result<(TargetId, Arc<Entry>), NotFound> {
+        if let Ok(id) = reference.parse::<i64>() {
+            return self.get(TargetId(id)).map(|e| (TargetId(id), e)).ok_or(NotFound::Unknown(None));
+        }
+        let bare = reference.strip_prefix("name:").unwrap_or(reference);
+        let entries = self.read();
+        let names: Vec<(TargetId, &Arc<Entry>, String, String)> = entries
+            .iter()
+            .map(|(id, entry)| {
+                let (tenant, name) = name_of(&entry.lock());
+                (*id, entry, tenant, name)
+            })
+            .collect();
+        let by_name: Vec<_> = names.iter().filter(|(_, _, _, name)| name == bare).collect();
+        let found = if by_name.is_empty() {
+            names
+                .iter()
+                .filter(|(_, _, tenant, name)| {
+                    bare.strip_prefix(tenant.as_str()).and_then(|r| r.strip_prefix('/')) == Some(name)
+                })
+                .collect()
+        } else {
+            by_name
+        };
+        match found.as_slice() {
+            [(id, entry, _, _)] => Ok((*id, Arc::clone(entry))),
+            [] => {
+                let near = crate::model::text::nearest(bare, names.iter().map(|(_, _, _, n)| n.as_str()));
+                Err(NotFound::Unknown(near.map(str::to_owned)))
+            }
+            several => Err(NotFound::Ambiguous(
+                several.iter().map(|(id, _, tenant, name)| format!("{id} ({tenant}/{name})")).collect(),
+            )),
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<TargetId, Arc<Entry>>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tenant and name of an entry, valid or not.
+fn name_of(data: &EntryData) -> (String, String) {
+    match (&data.target, &data.invalid) {
+        (Some(t), _) => (t.tenant.clone(), t.name.clone()),
+        (None, Some(row)) => (row.0.tenantid.clone(), row.0.name.clone()),
+        (None, None) => (String::new(), String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(names: &[(i64, &str, &str)]) -> Board {
+        let board = Board::default();
+        for (id, tenant, name) in names {
+            let definition = Definition {
+                id: *id,
+                tenantid: (*tenant).into(),
+                name: (*name).into(),
+                url: "http://localhost/".into(),
+                ..Definition::default()
+            };
+            let target = Arc::new(definition.validate().unwrap());
+            board.insert(TargetId(*id), Entry::new(Some(target), TargetState::default()));
+        }
+        board
+    }
+
+    #[test]
+    fn a_target_is_found_by_id_name_and_tenant() {
+        let board = board(&[(1, "0", "shop"), (2, "7", "shop"), (3, "0", "123"), (4, "0", "a/b")]);
+        let id = |r: &str| board.find(r).map(|(id, _)| id.0);
+        assert_eq!(id("1"), Ok(1));
+        assert_eq!(id("7/shop"), Ok(2));
+        assert_eq!(id("name:123"), Ok(3));
+        assert_eq!(id("a/b"), Ok(4));
+        assert_eq!(id("0/a/b"), Ok(4));
+        assert!(matches!(id("shop"), Err(NotFound::Ambiguous(c)) if c.len() == 2));
+        assert_eq!(id("123"), Err(NotFound::Unknown(None)));
+        assert_eq!(id("shpo"), Err(NotFound::Unknown(Some("shop".into()))));
+    }
+}

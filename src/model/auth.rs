@@ -71,6 +71,25 @@ impl Auth {
         }
     }
 
+    /// `authn_parms` as a person could have written them; `None` for NONE.
+    #[must_use]
+    pub fn parms(&self) -> Option<Secret> {
+        let quote = |s: &str| {
+            if s.contains([',', '"', '\\']) || s.trim() != s {
+                format!("\"{}\"", s.replace('\\', "\\\\").replace('"', "\\\""))
+            } else {
+                s.to_owned()
+            }
+        };
+        match self {
+            Auth::None => None,
+            Auth::Basic { user, password } => {
+                Some(Secret::new(format!("user={},password={}", quote(user), quote(password.expose()))))
+            }
+            Auth::Bearer { token } => Some(Secret::new(format!("token={}", quote(token.expose())))),
+        }
+    }
+
     /// The word for it, as `authn` writes it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -195,6 +214,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn parameters_read_back(user in "[^:\\x00-\\x1f]{1,20}", password in "[^\\x00-\\x1f]{1,20}") {
+            let auth = Auth::Basic { user, password: Secret::new(password) };
+            prop_assert_eq!(Auth::parse("BASIC", auth.parms().as_ref()).unwrap(), auth);
+        }
+
         #[test]
         fn never_panics(text in "\\PC*") {
             let _ignored = parse("BASIC", &text);

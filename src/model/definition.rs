@@ -693,6 +693,26 @@ mod tests {
         assert!(map.keys().all(|k| KEYS.contains(&k.as_str())));
     }
 
+    #[test]
+    fn a_target_gives_its_definition_back() {
+        let d = Definition {
+            id: 7,
+            headers: Some("A: b\nC: d".into()),
+            body: Some("x".into()),
+            authn: "BASIC".into(),
+            authn_parms: Some(Secret::new("user=a,password=b")),
+            pass_result: "200,301-303".into(),
+            frequency_ms: 5000,
+            timeout_ms: Some(700),
+            redirects: 3,
+            tls_verify: false,
+            tags: Some("p,q".into()),
+            ..minimal()
+        };
+        assert_eq!(d.validate().unwrap().definition(), d);
+        assert_eq!(minimal().validate().unwrap().definition(), minimal());
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(s in "\\PC*|[\\x00-\\x7f]{0,40}", n in any::<i64>()) {

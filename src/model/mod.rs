@@ -8,12 +8,14 @@
 //!
 //! Everything that decides lives here, so that every rule is tested without starting an actor.
 
+pub mod account;
 pub mod auth;
 pub mod definition;
 pub mod expectation;
 pub mod ids;
 pub mod incident;
 pub mod outcome;
+pub mod pacer;
 pub mod reason;
 pub mod record;
 pub mod schedule;

@@ -73,6 +73,29 @@ impl Schedule {
         }
     }
 
+    /// The last due time at or before `now`; `Mono(0)` when there was none.
+    #[must_use]
+    pub fn last_until(&self, now: Mono) -> Mono {
+        let mut k = now.0.saturating_sub(self.phase_us) / self.frequency_us + 1;
+        loop {
+            let due = self.due(k);
+            if due <= now {
+                return due;
+            }
+            if k == 0 {
+                return Mono(0);
+            }
+            k -= 1;
+        }
+    }
+
+    /// How many due times lie from `from` to before `to`, both due times themselves.
+    #[must_use]
+    pub fn rungs(&self, from: Mono, to: Mono) -> u64 {
+        // Rounding to the grid moves each by less than half a frequency.
+        (to.0.saturating_sub(from.0) + self.frequency_us / 2) / self.frequency_us
+    }
+
     /// What comes after the due time `last`, at the moment `now`: the next due time that has not passed, and how many
     /// have passed meanwhile.
     #[must_use]
@@ -82,9 +105,7 @@ impl Schedule {
             return Due { at: next, missed: 0 };
         }
         let at = self.first_after(now);
-        // Both lie on the same ladder; rounding to the grid cannot change the rung.
-        let missed = (at.0 - next.0 + self.frequency_us / 2) / self.frequency_us;
-        Due { at, missed }
+        Due { at, missed: self.rungs(next, at) }
     }
 
     fn due(&self, k: u64) -> Mono {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::auth::Auth;
+use super::definition::Definition;
 use super::expectation::StatusSet;
 use super::state::Policy;
 
@@ -118,4 +119,37 @@ pub struct Target {
     pub tags: Vec<String>,
     /// Whether it is probed at all.
     pub enabled: bool,
+}
+
+impl Target {
+    /// The definition that this target was made of, in its canonical form.
+    #[must_use]
+    pub fn definition(&self) -> Definition {
+        let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        let joined = |lines: Vec<String>, sep: &str| (!lines.is_empty()).then(|| lines.join(sep));
+        Definition {
+            id: self.id.0,
+            name: self.name.clone(),
+            tenantid: self.tenant.clone(),
+            url: self.url.to_string(),
+            method: self.method.as_str().into(),
+            headers: joined(self.headers.iter().map(|(n, v)| format!("{n}: {v}")).collect(), "\n"),
+            body: self.body.clone(),
+            authn: self.auth.kind().into(),
+            authn_parms: self.auth.parms(),
+            credential: self.credential.clone(),
+            pass_result: self.expect.to_string(),
+            frequency_ms: millis(self.frequency),
+            timeout_ms: (!self.timeout_is_default).then(|| millis(self.timeout)),
+            fail_after: self.policy.fail_after.into(),
+            recover_after: self.policy.recover_after.into(),
+            redirects: self.redirects.into(),
+            tls_ca: self.tls.ca.clone(),
+            tls_verify: !self.tls.skip_verify,
+            tls_server_name: self.tls.server_name.clone(),
+            host: self.host.clone(),
+            tags: joined(self.tags.clone(), ","),
+            enabled: self.enabled,
+        }
+    }
 }
