@@ -137,7 +137,7 @@ impl Drain for Reporting {
             && let Some((dropped, unwritten)) = self.losses.unreported()
         {
             let (message, values) = (format_args!("log lines were lost"), slog::o!().into());
-            let lost = slog::b!("unwritten" => unwritten, "dropped" => dropped);
+            let lost = slog::b!("dropped" => dropped, "unwritten" => unwritten);
             if self.lines.log(&slog::record!(Level::Warning, "", &message, lost), &values) {
                 self.losses.reported(dropped, unwritten);
             }

@@ -14,7 +14,11 @@ use crate::model::target::Target;
 pub fn result_line(target: &Target, status_word: Verdict, outcome: &Outcome) -> String {
     let url = target.url.as_str();
     // The form in which people write the root of a host.
-    let url = if target.url.path() == "/" { url.strip_suffix('/').unwrap_or(url) } else { url };
+    let url = if target.url.path() == "/" && target.url.query().is_none() {
+        url.strip_suffix('/').unwrap_or(url)
+    } else {
+        url
+    };
     let why = match (outcome.description.as_ref(), outcome.reason) {
         ("", Some(reason)) => reason.as_str(),
         (description, _) => description,
