@@ -229,15 +229,19 @@ fn known(key: &str) -> bool {
     KEYS.contains(&key)
 }
 
-/// The known key that was probably meant: by the whole, or by the last word in another section.
+/// The known key that was probably meant: a near miss within its section, the same word in another one, or a near
+/// miss of the whole.
 fn nearest_key(key: &str) -> Option<&'static str> {
-    let last = key.rsplit('.').next().unwrap_or(key);
-    let same_word = || KEYS.iter().copied().find(|k| key_of(k) == last);
-    nearest(key, KEYS.iter().copied()).or_else(same_word)
+    let (section, word) = (section_of(key), key_of(key));
+    let in_section = || KEYS.iter().copied().filter(|k| section_of(k) == section);
+    let near = nearest(word, in_section().map(key_of)).and_then(|w| in_section().find(|k| key_of(k) == w));
+    let same_word = || KEYS.iter().copied().find(|k| key_of(k) == word);
+    let whole = || nearest(key, KEYS.iter().copied()).filter(|_| in_section().next().is_none());
+    near.or_else(same_word).or_else(whole)
 }
 
 fn unknown_message(key: &str) -> String {
-    let (section, word) = key.split_once('.').unwrap_or((key, ""));
+    let (section, word) = (section_of(key), key_of(key));
     let mut sections: Vec<&str> = KEYS.iter().copied().map(section_of).collect();
     sections.dedup();
     if word.is_empty() || !sections.contains(&section) {
@@ -246,9 +250,14 @@ fn unknown_message(key: &str) -> String {
             None => format!("there is no such section; known are {}", sections.join(", ")),
         };
     }
-    let words: Vec<&str> = KEYS.iter().copied().filter(|k| section_of(k) == section).map(key_of).collect();
-    match nearest(word, words.iter().copied()).or_else(|| nearest_key(key)) {
-        Some(near) => format!("there is no such key; did you mean `{near}`?"),
-        None => format!("there is no such key; [{section}] knows {}", words.join(", ")),
+    match nearest_key(key) {
+        Some(near) if section_of(near) == section => {
+            format!("there is no such key; did you mean `{}`?", key_of(near))
+        }
+        Some(near) => format!("there is no such key; did you mean `{}` in [{}]?", key_of(near), section_of(near)),
+        None => {
+            let words: Vec<&str> = KEYS.iter().copied().filter(|k| section_of(k) == section).map(key_of).collect();
+            format!("there is no such key; [{section}] knows {}", words.join(", "))
+        }
     }
 }

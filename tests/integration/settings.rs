@@ -116,7 +116,7 @@ fn wrong_files_are_refused_with_place_value_and_mend() {
     let cases: &[(&str, &str)] = &[
         ("[log]\nlevle = 'info'", "line 2: log.levle: there is no such key; did you mean `level`?"),
         ("[databse]\nurl = 'x'", "line 1: databse: there is no such section; did you mean [database]?"),
-        ("[log]\n\n\nsocket = '/x'", "line 4: log.socket: there is no such key; did you mean `control.socket`?"),
+        ("[log]\n\n\nsocket = '/x'", "line 4: log.socket: there is no such key; did you mean `socket` in [control]?"),
         ("[log]\ncolour = 1", "[log] knows level, format, file, results"),
         ("[colour]\nx = 1", "known are database, control, state, log, probe"),
         ("log = 'info'", "line 1: log: this is a section: write [log]"),
