@@ -30,7 +30,7 @@ const MAX_TIMEOUT_MS: i64 = 600_000;
 const MIN_TIMEOUT_MS: i64 = 10;
 
 /// One thing that is wrong with a definition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Problem {
     /// The column or key.
     pub field: String,
