@@ -16,12 +16,16 @@ use tokio::sync::broadcast;
 
 use crate::model::definition::{Definition, Problem};
 use crate::model::outcome::Outcome;
+use crate::model::reference::TargetRef;
 use crate::model::state::TargetState;
 use crate::model::target::{Target, TargetId};
+use crate::model::text::nearest;
 use crate::model::time::UtcMs;
 
+pub mod health;
 pub mod statistics;
 
+use health::Health;
 use statistics::Statistics;
 
 /// How many results a slow `watch` reader may lag behind before it loses some (and is told how many).
@@ -76,6 +80,8 @@ pub struct Board {
     seen: broadcast::Sender<Arc<Seen>>,
     /// Counters of the daemon itself.
     pub statistics: Statistics,
+    /// How persistence and the databases are.
+    pub health: Health,
 }
 
 /// Why a reference to a target finds none.
@@ -93,6 +99,7 @@ impl Default for Board {
             entries: RwLock::default(),
             seen: broadcast::channel(WATCH_BACKLOG).0,
             statistics: Statistics::default(),
+            health: Health::default(),
         }
     }
 }
@@ -134,40 +141,27 @@ impl Board {
         self.seen.subscribe()
     }
 
-    /// Finds a target as a person names it: digits are an id, `name:123` is a name, `tenant/name` is exact, else a name
-    /// that must be the only one.
+    /// Finds the target that a person means.
     ///
     /// # Errors
     /// No such target, or several.
-    pub fn find(&self, reference: &str) -> Result<(TargetId, Arc<Entry>), NotFound> {
-        if let Ok(id) = reference.parse::<i64>() {
-            return self.get(TargetId(id)).map(|e| (TargetId(id), e)).ok_or(NotFound::Unknown(None));
+    pub fn find(&self, reference: &TargetRef) -> Result<(TargetId, Arc<Entry>), NotFound> {
+        if let TargetRef::Id(id) = reference {
+            return self.get(*id).map(|e| (*id, e)).ok_or(NotFound::Unknown(None));
         }
-        let bare = reference.strip_prefix("name:").unwrap_or(reference);
         let entries = self.read();
-        let names: Vec<(TargetId, &Arc<Entry>, String, String)> = entries
-            .iter()
-            .map(|(id, entry)| {
-                let (tenant, name) = name_of(&entry.lock());
-                (*id, entry, tenant, name)
-            })
-            .collect();
-        let by_name: Vec<_> = names.iter().filter(|(_, _, _, name)| name == bare).collect();
-        let found = if by_name.is_empty() {
-            names
-                .iter()
-                .filter(|(_, _, tenant, name)| {
-                    bare.strip_prefix(tenant.as_str()).and_then(|r| r.strip_prefix('/')) == Some(name)
-                })
-                .collect()
-        } else {
-            by_name
+        let named = |(id, entry): (&TargetId, &Arc<Entry>)| {
+            let (tenant, name) = entry.lock().name();
+            (*id, Arc::clone(entry), tenant, name)
         };
+        let found: Vec<_> =
+            entries.iter().map(named).filter(|(id, _, tenant, name)| reference.matches(*id, tenant, name)).collect();
         match found.as_slice() {
             [(id, entry, _, _)] => Ok((*id, Arc::clone(entry))),
             [] => {
-                let near = crate::model::text::nearest(bare, names.iter().map(|(_, _, _, n)| n.as_str()));
-                Err(NotFound::Unknown(near.map(str::to_owned)))
+                let names: Vec<String> = entries.values().map(|e| e.lock().name().1).collect();
+                let near = nearest(&reference.to_string(), names.iter().map(String::as_str)).map(str::to_owned);
+                Err(NotFound::Unknown(near))
             }
             several => Err(NotFound::Ambiguous(
                 several.iter().map(|(id, _, tenant, name)| format!("{id} ({tenant}/{name})")).collect(),
@@ -180,12 +174,25 @@ impl Board {
     }
 }
 
-/// Tenant and name of an entry, valid or not.
-fn name_of(data: &EntryData) -> (String, String) {
-    match (&data.target, &data.invalid) {
-        (Some(t), _) => (t.tenant.clone(), t.name.clone()),
-        (None, Some(row)) => (row.0.tenantid.clone(), row.0.name.clone()),
-        (None, None) => (String::new(), String::new()),
+impl EntryData {
+    /// Tenant and name, of the definition in force or else of the invalid row.
+    #[must_use]
+    pub fn name(&self) -> (String, String) {
+        match (&self.target, &self.invalid) {
+            (Some(t), _) => (t.tenant.clone(), t.name.clone()),
+            (None, Some(row)) => (row.0.tenantid.clone(), row.0.name.clone()),
+            (None, None) => (String::new(), String::new()),
+        }
+    }
+
+    /// The row as it is written, where it is wrong; else the definition in force.
+    #[must_use]
+    pub fn definition(&self) -> Definition {
+        match (&self.invalid, &self.target) {
+            (Some(row), _) => row.0.clone(),
+            (None, Some(target)) => target.definition(),
+            (None, None) => Definition::default(),
+        }
     }
 }
 
@@ -212,7 +219,7 @@ mod tests {
     #[test]
     fn a_target_is_found_by_id_name_and_tenant() {
         let board = board(&[(1, "0", "shop"), (2, "7", "shop"), (3, "0", "123"), (4, "0", "a/b")]);
-        let id = |r: &str| board.find(r).map(|(id, _)| id.0);
+        let id = |r: &str| board.find(&r.parse().unwrap()).map(|(id, _)| id.0);
         assert_eq!(id("1"), Ok(1));
         assert_eq!(id("7/shop"), Ok(2));
         assert_eq!(id("name:123"), Ok(3));

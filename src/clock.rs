@@ -10,6 +10,15 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::time::{Mono, UtcMs};
 
+/// The wall clock as it stands now, steps included: for the stamps of log lines, which must agree with those of other
+/// programs on the machine. Everything else asks a [`Clock`].
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
+pub fn wall_now() -> UtcMs {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UtcMs(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// A clock; clones share it.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Inner>);

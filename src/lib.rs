@@ -1,4 +1,35 @@
 //! Skypunch: a monitor of cloud services.
+//!
+//! A daemon loads targets from an SQL database, probes each on its own schedule, records every result, and answers
+//! `skypunchctl`.
+//!
+//! ```text
+//!  table rows, targets file --> definition --> target            (model)
+//!                                                 |
+//!  supervisor --one actor each--> target actor: due? --> probe --> outcome + trace --> step
+//!                                                                                       |
+//!                              board (present state) <--- persistence (batches) <-------'
+//!                                 |                            |
+//!  skypunchctl <-- control <------'                          store (SQLite | MySQL), state.db
+//! ```
+//!
+//! From the bottom up; nothing uses what stands below it in this list, and a test holds that:
+//!
+//! | part | what it owns |
+//! |---|---|
+//! | [`secret`] | values that are used but never shown, and references to them |
+//! | [`model`] | pure data and rules: targets, outcomes, traces, state, schedule |
+//! | [`clock`] | the only place that reads time |
+//! | [`net`] | resolving, connecting, TLS |
+//! | [`config`] | settings: file, environment, flags |
+//! | [`probe`] | one probe: target in, outcome and trace out |
+//! | [`store`] | the main database and state.db |
+//! | [`board`] | read model of every target's present state |
+//! | [`logging`] | settings in, logger out |
+//! | [`control`] | the API: types, routes, client |
+//! | [`actors`] | one file per actor: supervisor, target, persistence, watcher |
+//! | [`cli`] | the commands of `skypunchctl` and their tables |
+//! | [`app`] | wiring, signals, ordered shutdown |
 
 pub mod actors;
 pub mod app;

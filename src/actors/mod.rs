@@ -1,1 +1,20 @@
-//! actors.
+//! The actors: they carry out what `model` decides.
+//!
+//! ```text
+//!  watcher --Apply--> supervisor --Redefine/Stop--> target (one each, many per arbiter)
+//!                        ^  '------ died ------------'  | probe -> account() -> Entry on the Board
+//!  control --commands----'                              v
+//!                                     recorder (one per arbiter) --Records--> persistence --> main database
+//!                                                                                 '---------> state.db (transitions, spool)
+//! ```
+//!
+//! One file an actor, its messages at its top. Nothing here is awaited by a probe.
+
+pub mod arbiter;
+pub mod control;
+pub mod databases;
+pub mod persistence;
+pub mod pruner;
+pub mod supervisor;
+pub mod target;
+pub mod watcher;

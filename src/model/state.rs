@@ -120,6 +120,22 @@ impl Counters {
         self.network_fails += other.network_fails;
     }
 
+    /// What must be added to `other` to get `self`.
+    #[must_use]
+    pub fn minus(&self, other: &Counters) -> Counters {
+        Counters {
+            pass_count: self.pass_count - other.pass_count,
+            fail_count: self.fail_count - other.fail_count,
+            unknown_count: self.unknown_count - other.unknown_count,
+            missed_count: self.missed_count - other.missed_count,
+            count200: self.count200 - other.count200,
+            count300: self.count300 - other.count300,
+            count400: self.count400 - other.count400,
+            count500: self.count500 - other.count500,
+            network_fails: self.network_fails - other.network_fails,
+        }
+    }
+
     /// What one outcome adds.
     #[must_use]
     pub fn of(verdict: Verdict, status_code: Option<u16>) -> Counters {

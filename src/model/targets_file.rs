@@ -19,6 +19,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Reads and checks the keys of one target.
+    ///
+    /// # Errors
+    /// Its name, if it has one, and everything that is wrong.
+    pub fn from_keys(keys: Map<String, Value>) -> Result<Entry, (Option<String>, Vec<Problem>)> {
+        entry_from_keys(keys)
+    }
+
     /// The definition when there is no row yet.
     ///
     /// # Errors
@@ -108,10 +116,17 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Vec<FileProblem>> {
 }
 
 fn read_entry(value: toml::Value) -> Result<Entry, (Option<String>, Vec<Problem>)> {
-    let wrong = |field: &str, message: &str| Problem { field: field.into(), message: message.into() };
-    let Ok(Value::Object(mut keys)) = serde_json::to_value(&value) else {
-        return Err((None, vec![wrong("target", "is not a table: write [[target]] and keys below it")]));
-    };
+    match serde_json::to_value(&value) {
+        Ok(Value::Object(keys)) => Entry::from_keys(keys),
+        _ => Err((None, vec![wrong("target", "is not a table: write [[target]] and keys below it")])),
+    }
+}
+
+fn wrong(field: &str, message: &str) -> Problem {
+    Problem { field: field.into(), message: message.into() }
+}
+
+fn entry_from_keys(mut keys: Map<String, Value>) -> Result<Entry, (Option<String>, Vec<Problem>)> {
     let text = |keys: &Map<String, Value>, key: &str| keys.get(key).and_then(Value::as_str).map(str::to_owned);
     let name = text(&keys, "name");
     let tenantid = text(&keys, "tenantid").unwrap_or_else(|| "0".into());

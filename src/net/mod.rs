@@ -1,1 +1,114 @@
-//! net.
+//! Ready connections: names to addresses, addresses to sockets, sockets to TLS sessions.
+//!
+//! ```text
+//!  Endpoint --resolve--> addresses --dial--> TcpStream --tls--> Connection (ready to speak over)
+//!                \___________________\__________________\__> Observer: every step, as it happens
+//!                 \___________________\__________________\_> NetError: carries its Reason
+//! ```
+//!
+//! Nothing here knows of targets, HTTP or deadlines: the caller wraps the whole in one deadline, and the last step
+//! told to the [`Observer`] says where it fired. One [`Net`] belongs to one arbiter.
+
+pub mod connection;
+pub mod dial;
+pub mod happy;
+pub mod resolve;
+pub mod tls;
+pub mod tls_text;
+pub mod tls_verify;
+
+use std::net::SocketAddr;
+
+use crate::clock::Clock;
+use crate::model::reason::Reason;
+use crate::model::target::TlsOptions;
+use crate::model::trace::Event;
+
+pub use connection::Connection;
+pub use dial::DialError;
+pub use resolve::{ResolveError, Resolver, ResolverSettings};
+pub use tls::{TlsError, TlsProfiles};
+
+/// Is told every step as it happens.
+pub trait Observer {
+    /// A step.
+    fn event(&self, event: Event);
+}
+
+/// For callers that want the connection only.
+impl Observer for () {
+    fn event(&self, _: Event) {}
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The name has no address for us.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// No address took the connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// No TLS session.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl NetError {
+    /// The word for it.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            NetError::Resolve(e) => e.reason(),
+            NetError::Dial(e) => e.reason(),
+            NetError::Tls(e) => e.reason(),
+        }
+    }
+}
+
+/// Where to connect to.
+#[derive(Debug, Clone)]
+pub struct Endpoint<'a> {
+    /// A name or a literal address.
+    pub host: url::Host<&'a str>,
+    /// TCP port.
+    pub port: u16,
+    /// TLS, and how; `None`: plain TCP.
+    pub tls: Option<&'a TlsOptions>,
+}
+
+/// What one arbiter needs to connect: its resolver with cache, its TLS profiles.
+#[derive(Debug)]
+pub struct Net {
+    /// Names to addresses.
+    pub resolver: Resolver,
+    /// TLS profiles.
+    pub tls: TlsProfiles,
+}
+
+impl Net {
+    /// A resolver and profiles of their own; reads no file yet.
+    #[must_use]
+    pub fn new(settings: ResolverSettings, clock: Clock) -> Net {
+        Net { resolver: Resolver::new(settings, clock), tls: TlsProfiles::new() }
+    }
+
+    /// Resolves, connects and, where asked, shakes hands.
+    ///
+    /// # Errors
+    /// The step that failed, with its reason.
+    pub async fn connect(&self, to: Endpoint<'_>, observer: &dyn Observer) -> Result<Connection, NetError> {
+        let tcp = match &to.host {
+            url::Host::Ipv4(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), observer).await?,
+            url::Host::Ipv6(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), observer).await?,
+            url::Host::Domain(name) => {
+                let addresses = self.resolver.resolve(name, observer).await?;
+                dial::any(&addresses, to.port, observer).await?
+            }
+        };
+        match to.tls {
+            None => Ok(Connection::Plain(tcp)),
+            Some(options) => Ok(Connection::Tls(Box::new(self.tls.handshake(tcp, to.host, options, observer).await?))),
+        }
+    }
+}

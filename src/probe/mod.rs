@@ -1,1 +1,269 @@
-//! probe.
+//! One probe: from a target to its outcome and trace.
+//!
+//! ```text
+//!  gate: admitted? --> recorder starts the time --> one deadline over all of:
+//!     request::authorization -> [ net: resolve, connect, tls -> http: send, head -> redirect? again ] -> body -> check
+//!           \________________________\_______________________\__________________\_______________\______> recorder: steps
+//!                                                                                                 verdict: reason, sentence
+//! ```
+//!
+//! A fresh connection per probe: a reused one hides faults of DNS, TCP and TLS. One [`HttpProber`] belongs to one
+//! arbiter; [`ScriptedProber`] is its double for tests.
+
+pub mod body;
+pub mod gate;
+pub mod head;
+pub mod http;
+pub mod io;
+pub mod recorder;
+pub mod redirect;
+pub mod request;
+pub mod scripted;
+pub mod verdict;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use awc::http::header::{self, HeaderValue};
+use tokio::sync::mpsc::UnboundedSender;
+
+use self::gate::{Gate, Permit};
+use self::http::Answer;
+use self::recorder::Recorder;
+use self::redirect::Hop;
+use self::request::Authorization;
+use self::verdict::Failure;
+use crate::clock::Clock;
+use crate::model::outcome::Outcome;
+use crate::model::reason::Reason;
+use crate::model::target::{Target, TlsOptions};
+use crate::model::text::escape_controls;
+use crate::model::trace::{Event, Step, Trace};
+use crate::net::{Endpoint, Net, ResolverSettings};
+use crate::secret::SecretPolicy;
+
+pub use scripted::{Script, ScriptedProber};
+
+/// What all probes of one arbiter have in common.
+#[derive(Debug, Clone)]
+pub struct ProbeSettings {
+    /// Sent as `User-Agent` unless the target's headers have one.
+    pub user_agent: String,
+    /// So many bytes of a body are read, the rest is left.
+    pub body_cap: usize,
+    /// Ask these name servers instead of the system's; hosts and resolv.conf are not read then.
+    pub name_servers: Option<Vec<SocketAddr>>,
+    /// How long one question to a name server waits for its answer.
+    pub resolve_timeout: Duration,
+    /// How often a question that nobody answered is asked again.
+    pub resolve_retries: usize,
+    /// How many young probes may run at once on one arbiter.
+    pub young_limit: usize,
+    /// How long a probe counts as young.
+    pub young_for: Duration,
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        let resolver = ResolverSettings::default();
+        ProbeSettings {
+            user_agent: concat!("skypunch/", env!("CARGO_PKG_VERSION")).to_owned(),
+            body_cap: 64 * 1024,
+            name_servers: None,
+            resolve_timeout: resolver.timeout,
+            resolve_retries: resolver.retries,
+            young_limit: 256, // measured: enough for 15,000 probes a second, and few enough to stop a collapse
+            young_for: Duration::from_millis(300),
+        }
+    }
+}
+
+/// Why there is no prober.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeSetupError {
+    /// The user agent cannot stand in a header.
+    #[error("user_agent {0} holds a character that no header can carry: write printable ASCII")]
+    UserAgent(String),
+}
+
+/// Probes over the network; belongs to one arbiter.
+#[derive(Debug)]
+pub struct HttpProber {
+    net: Net,
+    gate: Gate,
+    secrets: SecretPolicy,
+    clock: Clock,
+    user_agent: HeaderValue,
+    body_cap: usize,
+}
+
+impl HttpProber {
+    /// A prober; reads no file yet.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn new(settings: ProbeSettings, secrets: SecretPolicy, clock: Clock) -> Result<HttpProber, ProbeSetupError> {
+        let user_agent = HeaderValue::from_str(&settings.user_agent)
+            .map_err(|_| ProbeSetupError::UserAgent(crate::model::text::quoted(&settings.user_agent)))?;
+        let resolver = ResolverSettings {
+            name_servers: settings.name_servers,
+            timeout: settings.resolve_timeout,
+            retries: settings.resolve_retries,
+        };
+        Ok(HttpProber {
+            net: Net::new(resolver, clock.clone()),
+            gate: Gate::new(settings.young_limit, settings.young_for, clock.clone()),
+            secrets,
+            clock,
+            user_agent,
+            body_cap: settings.body_cap,
+        })
+    }
+
+    /// The admission of this arbiter.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Probes now. `live` gets each step as it happens. Needs a tokio `LocalSet`, as every arbiter has.
+    pub async fn probe(&self, target: &Target, live: Option<UnboundedSender<Step>>) -> (Outcome, Trace) {
+        let recorder = Rc::new(Recorder::new(self.clock.clone(), live));
+        let ended = tokio::time::timeout(target.timeout, self.run(target, &recorder)).await;
+        let result = ended.unwrap_or_else(|_| {
+            let host = escape_controls(target.url.host_str().unwrap_or_default());
+            Err(verdict::timed_out(recorder.phase(), &host, recorder.peer(), recorder.body_bytes(), target.timeout))
+        });
+        let mut outcome = match result {
+            Ok(status) => Outcome::pass(status, phrase(status)),
+            Err(failure) => {
+                let description = failure.sentence(recorder.elapsed());
+                recorder.step(Event::Failed { reason: failure.reason, description: description.clone() });
+                Outcome::not_passed(failure.reason, description)
+            }
+        };
+        outcome.status_code = recorder.status();
+        outcome.latency_us = recorder.elapsed_us();
+        outcome.body_bytes = recorder.body_bytes();
+        outcome.certificate_expires_at = recorder.expires();
+        let (phases, trace) = recorder.finish();
+        outcome.phases = phases;
+        (outcome, trace)
+    }
+
+    async fn run(&self, target: &Target, recorder: &Rc<Recorder>) -> Result<u16, Failure> {
+        let first = Hop { url: Cow::Borrowed(&target.url), method: target.method, with_body: true, same_origin: true };
+        tell_request(&first, recorder);
+        let authorization = request::authorization(&target.auth, &self.secrets)?;
+        if authorization.is_some() {
+            recorder.step(Event::Auth { kind: target.auth.kind().to_owned() });
+        }
+        let mut answer = self.hop(target, &first, authorization.as_ref(), recorder).await?;
+        let mut method = first.method;
+        if target.redirects > 0 && redirect::is_redirect(answer.status) {
+            let mut hops = vec![first];
+            while let Some(next) = follow(target, &hops, &answer, authorization.as_ref())? {
+                answer.wire.done();
+                recorder.step(Event::Redirect { to: shown(&next, target, authorization.as_ref()) });
+                drop(answer);
+                tell_request(&next, recorder);
+                answer = self.hop(target, &next, authorization.as_ref(), recorder).await?;
+                method = next.method;
+                hops.push(next);
+            }
+        }
+        body::drain(&mut answer, method, self.body_cap, recorder).await?;
+        answer.wire.done();
+        let (status, ok) = (answer.status, target.expect.contains(answer.status));
+        recorder.step(Event::Check { expected: target.expect.to_string(), status, ok });
+        if ok {
+            return Ok(status);
+        }
+        let text = format!("{method} answered {status} {}, not {}", phrase(status), target.expect);
+        Err(Failure::new(Reason::Status, text))
+    }
+
+    /// Connects, sends, and reads the answer's head.
+    async fn hop(
+        &self,
+        target: &Target,
+        hop: &Hop<'_>,
+        authorization: Option<&Authorization>,
+        recorder: &Rc<Recorder>,
+    ) -> Result<Answer, Failure> {
+        let https = hop.url.scheme() == "https";
+        let tls = https.then(|| match hop.same_origin {
+            true => Cow::Borrowed(&target.tls),
+            false => Cow::Owned(TlsOptions { server_name: None, ..target.tls.clone() }),
+        });
+        let (Some(host), Some(port)) = (hop.url.host(), hop.url.port_or_known_default()) else {
+            return Err(Failure::new(Reason::Internal, "connecting: the URL has no host"));
+        };
+        let endpoint = Endpoint { host, port, tls: tls.as_deref() };
+        let connection = self.net.connect(endpoint, recorder.as_ref()).await?;
+        http::exchange(connection, target, hop, authorization, &self.user_agent, recorder).await
+    }
+}
+
+/// The next hop, if the answer points elsewhere.
+fn follow<'a>(
+    target: &Target,
+    hops: &[Hop<'_>],
+    answer: &Answer,
+    authorization: Option<&Authorization>,
+) -> Result<Option<Hop<'a>>, Failure> {
+    if !redirect::is_redirect(answer.status) {
+        return Ok(None);
+    }
+    let Some(location) = answer.response.headers().get(header::LOCATION) else { return Ok(None) };
+    let location = String::from_utf8_lossy(location.as_bytes());
+    redirect::next(&target.url, hops, answer.status, &location, target.redirects).map(Some).map_err(|why| {
+        let why = if request::leaks(&why, target, authorization) { "its target repeats a secret" } else { &why };
+        Failure::new(Reason::Redirect, format!("following the redirect {} of hop {}: {why}", answer.status, hops.len()))
+    })
+}
+
+fn tell_request(hop: &Hop<'_>, recorder: &Recorder) {
+    let method = hop.method.as_str().to_owned();
+    recorder.step(Event::Request { method, url: hop.url.as_str().to_owned() });
+}
+
+/// A redirect's URL, unless the server has put into it a secret that was sent to it.
+fn shown(hop: &Hop<'_>, target: &Target, authorization: Option<&Authorization>) -> String {
+    let url = hop.url.as_str();
+    if request::leaks(url, target, authorization) { "*** (it repeats a secret)".to_owned() } else { url.to_owned() }
+}
+
+/// The standard reason phrase of a status: servers may leave theirs out or write anything.
+fn phrase(status: u16) -> &'static str {
+    awc::http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("(no standard meaning)")
+}
+
+/// What a target actor probes with: the network, or a script.
+#[derive(Debug, Clone)]
+pub enum Prober {
+    /// Over the network.
+    Http(Rc<HttpProber>),
+    /// As a test says.
+    Scripted(ScriptedProber),
+}
+
+impl Prober {
+    /// Waits until another probe may start; give the permit back by dropping it after the probe.
+    pub async fn admit(&self) -> Option<Permit> {
+        match self {
+            Prober::Http(prober) => Some(prober.gate().acquire().await),
+            Prober::Scripted(_) => None,
+        }
+    }
+
+    /// Probes now; `live` gets each step as it happens.
+    pub async fn probe(&self, target: &Target, live: Option<UnboundedSender<Step>>) -> (Outcome, Trace) {
+        match self {
+            Prober::Http(prober) => prober.probe(target, live).await,
+            Prober::Scripted(prober) => prober.probe(target, live).await,
+        }
+    }
+}

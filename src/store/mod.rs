@@ -1,1 +1,145 @@
-//! store.
+//! The database: definitions that people write, status and history that the daemon writes.
+//!
+//! ```text
+//!  url, connect, bounded, error     where it is, one connection, a limit on every wait, what can go wrong
+//!  migrate, schema, rows            tables, and how rows and the model's types become each other
+//!  definitions, change              what people write, and whether it has changed
+//!  batch                            one transaction: results, statuses, incidents, the writer's watermark
+//!  status, incidents, history       what is read back
+//!  prune, lease                     old results go in small steps; one daemon a database
+//!  state_db                         the local file: what must not be lost when the database is away
+//! ```
+//!
+//! One body of query code for MySQL/MariaDB and SQLite: [`on!`](self) type-checks each expression once for each. All of
+//! it blocks and belongs on a plain thread with a [`Store`] of its own, never inside an async runtime. After an error
+//! for which the connection cannot be trusted any more it is dropped: connect again, and repeat the batch, which the
+//! watermark makes safe.
+
+mod batch;
+mod bounded;
+mod change;
+mod connect;
+mod definitions;
+mod dialect;
+mod error;
+mod history;
+mod incidents;
+mod lease;
+mod migrate;
+mod prune;
+mod rows;
+mod schema;
+pub mod state_db;
+mod status;
+mod url;
+
+use std::time::Duration;
+
+use diesel::sqlite::SqliteConnection;
+
+use self::bounded::Bounded;
+use self::connect::Mysql;
+
+pub use self::batch::Written;
+pub use self::change::ChangeToken;
+pub use self::connect::{ConnectOptions, Tls};
+pub use self::definitions::Applied;
+pub use self::error::StoreError;
+pub use self::incidents::IncidentFilter;
+pub use self::lease::{LeaseHolder, LeaseOutcome};
+pub use self::rows::StoredStatus;
+pub use self::state_db::{SpoolPush, SpoolSize, StateDb};
+pub use self::url::DatabaseUrl;
+
+/// One connection of either kind.
+enum Db {
+    Mysql(Box<Mysql>, Bounded),
+    Sqlite(Box<SqliteConnection>),
+}
+
+/// Evaluates an expression on the connection, whichever it is.
+macro_rules! on {
+    ($db:expr, $c:ident => $e:expr) => {
+        match $db {
+            $crate::store::Db::Mysql($c, _) => {
+                let $c = &mut **$c;
+                $e
+            }
+            $crate::store::Db::Sqlite($c) => {
+                let $c = &mut **$c;
+                $e
+            }
+        }
+    };
+}
+
+/// Evaluates an expression in a transaction that writes. SQLite takes its lock at once: a transaction that reads first
+/// and then wants to write could not wait for another writer.
+macro_rules! write_tx {
+    ($db:expr, $c:ident => $e:expr) => {
+        match $db {
+            $crate::store::Db::Mysql(k, _) => diesel::Connection::transaction(&mut **k, |$c| $e),
+            $crate::store::Db::Sqlite(k) => k.immediate_transaction(|$c| $e),
+        }
+    };
+}
+
+use {on, write_tx};
+
+/// The main database: one connection. Not for use inside an async runtime.
+pub struct Store {
+    db: Option<Db>,
+    timeout: Duration,
+    server_version: String,
+}
+
+impl Store {
+    /// Connects; does not touch the schema. A SQLite file is made where there is none.
+    ///
+    /// # Errors
+    /// See [`StoreError`]: *away* kinds may be tried again, *fatal* kinds need a person.
+    pub fn connect(url: &DatabaseUrl, options: &ConnectOptions) -> Result<Store, StoreError> {
+        match connect::connect(url, options) {
+            Ok((db, server_version)) => Ok(Store { db: Some(db), timeout: options.timeout, server_version }),
+            Err(StoreError::TimedOut(_)) => Err(StoreError::TimedOut(options.timeout)),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The server's (or SQLite's) own words for its version.
+    #[must_use]
+    pub fn server_version(&self) -> &str {
+        &self.server_version
+    }
+
+    /// Whether the connection is still there. When not, every request fails: connect again.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.db.is_some()
+    }
+
+    /// Runs one request. The connection is kept only where it is certainly in step.
+    fn run<T>(&mut self, f: impl FnOnce(&mut Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let Some(mut db) = self.db.take() else {
+            return Err(StoreError::Lost("it was dropped after an earlier error".into()));
+        };
+        match connect::guarded(|| f(&mut db)).and_then(|result| result) {
+            Ok(value) => {
+                self.db = Some(db);
+                Ok(value)
+            }
+            Err(error) => {
+                if error.keeps_connection() {
+                    self.db = Some(db);
+                }
+                Err(if matches!(error, StoreError::TimedOut(_)) { StoreError::TimedOut(self.timeout) } else { error })
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("server_version", &self.server_version).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS credentials;
+DROP TABLE IF EXISTS targets;

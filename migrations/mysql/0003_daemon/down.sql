@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS lease;
+DROP TABLE IF EXISTS writers;

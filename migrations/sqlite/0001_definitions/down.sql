@@ -1,0 +1,3 @@
+DROP TABLE revision;
+DROP TABLE credentials;
+DROP TABLE targets;

@@ -1,0 +1,3 @@
+DROP TABLE incidents;
+DROP TABLE results;
+DROP TABLE target_status;

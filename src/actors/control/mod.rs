@@ -1,0 +1,185 @@
+//! The control API: HTTP/1.1 and JSON on a Unix socket, and `/healthz` on TCP.
+//!
+//! ```text
+//!  connection -> peer credentials checked -> route -> Board, reader thread (reads)
+//!                                                  '-> reader thread (writes definitions) -> watcher -> supervisor
+//! ```
+//!
+//! A server of actix-web with one worker thread. Every change is logged with the user and process that asked for it.
+
+mod changes;
+mod daemon;
+mod error;
+mod peer;
+mod reads;
+mod streams;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use actix::Addr;
+use actix_web::dev::Server;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use slog::Logger;
+use tokio::sync::Notify;
+
+use super::databases::Database;
+use super::supervisor::Supervisor;
+use super::watcher::Watcher;
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::control::api::RunState;
+use crate::model::time::Mono;
+
+pub use changes::changes as changes_of;
+pub use peer::{Access, Peer};
+
+/// A request body may be this long: 100,000 targets make a targets file of some 30 MB.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// What the routes work with.
+pub struct Context {
+    /// The read model.
+    pub board: Arc<Board>,
+    /// Time.
+    pub clock: Clock,
+    /// The log of changes.
+    pub log: Logger,
+    /// Commands go here.
+    pub supervisor: Addr<Supervisor>,
+    /// Puts edited definitions in force.
+    pub watcher: Addr<Watcher>,
+    /// Reads and edits in the main database.
+    pub reader: Addr<Database>,
+    /// `sqlite` or `mysql`, and the URL without its password.
+    pub database: (String, String),
+    /// When the daemon started.
+    pub started: Mono,
+    /// Where the daemon is in its life.
+    pub run_state: RunStateCell,
+    /// Notified when somebody asks for a stop.
+    pub stop: Arc<Notify>,
+    /// Log lines that were dropped.
+    pub log_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Who may call.
+    pub access: Access,
+}
+
+/// Where the daemon is in its life; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct RunStateCell(Arc<AtomicU8>);
+
+impl RunStateCell {
+    /// Sets it.
+    pub fn set(&self, state: RunState) {
+        let n = match state {
+            RunState::Starting => 0,
+            RunState::Running => 1,
+            RunState::Stopping => 2,
+        };
+        self.0.store(n, Ordering::SeqCst);
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn get(&self) -> RunState {
+        match self.0.load(Ordering::SeqCst) {
+            0 => RunState::Starting,
+            1 => RunState::Running,
+            _ => RunState::Stopping,
+        }
+    }
+}
+
+/// The server on the control socket. `listener` is bound already.
+///
+/// # Errors
+/// When the server cannot take the listener.
+pub fn serve(listener: std::os::unix::net::UnixListener, context: &Arc<Context>) -> std::io::Result<Server> {
+    let data = web::Data::from(Arc::clone(context));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(error::bad_json))
+            .app_data(web::QueryConfig::default().error_handler(error::bad_query))
+            .app_data(web::PathConfig::default().error_handler(error::bad_path))
+            .wrap(actix_web::middleware::from_fn(peer::admit))
+            .configure(routes)
+            .default_service(web::to(error::no_route))
+    })
+    .on_connect(peer::remember)
+    .workers(1)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .listen_uds(listener)?
+    .run();
+    Ok(server)
+}
+
+/// The server of `/healthz` on TCP: nothing else is answered there.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn serve_health(listen: SocketAddr, run_state: &RunStateCell) -> std::io::Result<Server> {
+    let run_state = run_state.clone();
+    let server = HttpServer::new(move || {
+        App::new().app_data(web::Data::new(run_state.clone())).route("/healthz", web::get().to(healthz))
+    })
+    .workers(1)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .bind(listen)?
+    .run();
+    Ok(server)
+}
+
+async fn healthz(state: web::Data<RunStateCell>) -> HttpResponse {
+    match state.get() {
+        RunState::Running => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
+        other => HttpResponse::ServiceUnavailable().content_type("text/plain").body(format!("{}\n", other.as_str())),
+    }
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/healthz", web::get().to(daemon::healthz))
+        .route("/v1/status", web::get().to(daemon::status))
+        .route("/v1/reload", web::post().to(daemon::reload))
+        .route("/v1/stop", web::post().to(daemon::stop))
+        .route("/v1/targets", web::get().to(reads::targets))
+        .route("/v1/targets", web::post().to(changes::add))
+        .route("/v1/targets/{target}", web::get().to(reads::target))
+        .route("/v1/targets/{target}", web::patch().to(changes::edit))
+        .route("/v1/targets/{target}", web::delete().to(changes::remove))
+        .route("/v1/targets/{target}/enable", web::post().to(changes::enable))
+        .route("/v1/targets/{target}/disable", web::post().to(changes::disable))
+        .route("/v1/targets/{target}/test", web::post().to(streams::test))
+        .route("/v1/targets/{target}/history", web::get().to(reads::history))
+        .route("/v1/apply", web::post().to(changes::apply))
+        .route("/v1/export", web::get().to(reads::export))
+        .route("/v1/incidents", web::get().to(reads::incidents))
+        .route("/v1/incidents/{id}", web::get().to(reads::incident))
+        .route("/v1/watch", web::get().to(streams::watch));
+}
+
+/// Removes a socket that nobody listens on any more; refuses one that somebody does.
+///
+/// # Errors
+/// Somebody listens there, or what is there is no socket or cannot be removed.
+pub fn clear_stale_socket(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::FileTypeExt;
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(format!("{} cannot be looked at: {e}", path.display())),
+        Ok(meta) if !meta.file_type().is_socket() => {
+            Err(format!("{} exists and is no socket: remove it or set control.socket", path.display()))
+        }
+        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+            Err(format!("somebody listens on {} already: stop that daemon or set control.socket", path.display()))
+        }
+        Ok(_) => std::fs::remove_file(path)
+            .map_err(|e| format!("the stale socket {} cannot be removed: {e}", path.display())),
+    }
+}

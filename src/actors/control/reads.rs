@@ -1,0 +1,184 @@
+//! Routes that only read.
+
+use std::collections::HashMap;
+
+use actix_web::web;
+
+use super::Context;
+use super::error::ApiError;
+use crate::actors::databases::{Query, answered};
+use crate::board::EntryData;
+use crate::control::api::{
+    Exported, HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, TargetDetail, TargetFilter,
+    TargetRef, TargetStatus, TargetSummary,
+};
+use crate::model::incident::Incident;
+use crate::model::target::TargetId;
+use crate::model::time::UtcMs;
+use crate::store::{IncidentFilter, StoreError};
+
+/// Rows a list has when nobody says how many.
+const DEFAULT_LIMIT: u32 = 100;
+/// Rows a list has at most.
+const MAX_LIMIT: u32 = 100_000;
+
+type Answer<T> = Result<web::Json<T>, ApiError>;
+
+pub async fn targets(context: web::Data<Context>, filter: web::Query<TargetFilter>) -> Answer<Vec<TargetSummary>> {
+    let all = context.board.all();
+    let rows = all.iter().filter_map(|(id, entry)| {
+        let data = entry.lock();
+        let row = summary(*id, &data);
+        let tags = || data.target.as_ref().map(|t| t.tags.clone()).unwrap_or_default();
+        let wanted = filter.status.is_none_or(|s| s == row.status)
+            && filter.tenant.as_ref().is_none_or(|t| *t == row.tenantid)
+            && filter.enabled.is_none_or(|e| e == row.enabled)
+            && filter.tag.as_ref().is_none_or(|tag| tags().contains(tag));
+        wanted.then_some(row)
+    });
+    Ok(web::Json(rows.collect()))
+}
+
+fn summary(id: TargetId, data: &EntryData) -> TargetSummary {
+    let (tenantid, name) = data.name();
+    let (method, url, enabled) = match (&data.target, &data.invalid) {
+        (Some(t), _) => (t.method.to_string(), t.url.to_string(), t.enabled),
+        (None, Some(row)) => {
+            (row.0.method.clone(), crate::model::definition::redact_userinfo(&row.0.url), row.0.enabled)
+        }
+        (None, None) => (String::new(), String::new(), false),
+    };
+    TargetSummary {
+        id,
+        name,
+        tenantid,
+        status: data.state.status(),
+        last_updated: data.state.last_updated,
+        enabled,
+        pass_count: data.state.counters.pass_count,
+        fail_count: data.state.counters.fail_count,
+        method,
+        url,
+        reason: data.state.reason,
+        invalid: data.invalid.is_some(),
+    }
+}
+
+pub async fn target(context: web::Data<Context>, path: web::Path<String>) -> Answer<TargetDetail> {
+    let (id, _) = find(&context, &path)?;
+    detail(&context, id).await.map(web::Json)
+}
+
+/// Everything about one target.
+pub async fn detail(context: &Context, id: TargetId) -> Result<TargetDetail, ApiError> {
+    let Some(entry) = context.board.get(id) else {
+        return Err(ApiError::new(404, format!("there is no target {id}")));
+    };
+    let (mut detail, open, name) = {
+        let data = entry.lock();
+        let problems = data.invalid.as_ref().map(|row| row.1.clone()).unwrap_or_default();
+        let detail = TargetDetail {
+            id,
+            status: TargetStatus::from(&data.state),
+            open_incident: None,
+            problems,
+            definition: data.definition().to_json(),
+        };
+        (detail, data.state.incident, data.name())
+    };
+    if let Some(open) = open {
+        // The database knows how it began; without it the last outcome has to do.
+        let stored = ask(context, move |store| store.incident(open.id)).await.ok().flatten();
+        detail.open_incident = Some(match stored {
+            Some(incident) => incident_summary(&incident, &name),
+            None => IncidentSummary {
+                id: open.id,
+                target_id: id,
+                name: name.1,
+                tenantid: name.0,
+                started_at: open.started_at,
+                ended_at: None,
+                ended_by: None,
+                reason: detail.status.reason.unwrap_or(crate::model::reason::Reason::Internal),
+                description: detail.status.status_description.clone(),
+            },
+        });
+    }
+    Ok(detail)
+}
+
+pub async fn history(
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    query: web::Query<HistoryQuery>,
+) -> Answer<Vec<HistoryRow>> {
+    let (id, _) = find(&context, &path)?;
+    let limit = limit(query.limit)?;
+    let since = query.since_ms.map(UtcMs);
+    let rows = ask(&context, move |store| store.history(id.0, since, limit)).await?;
+    Ok(web::Json(rows.into_iter().map(HistoryRow::from).collect()))
+}
+
+pub async fn incidents(context: web::Data<Context>, query: web::Query<IncidentQuery>) -> Answer<Vec<IncidentSummary>> {
+    let target = query.target.as_deref().map(|r| find(&context, r)).transpose()?.map(|(id, _)| id);
+    let limit = limit(query.limit)?;
+    let filter = IncidentFilter { target, open: query.open, since: None };
+    let rows = ask(&context, move |store| store.incidents(&filter, limit)).await?;
+    let names: HashMap<TargetId, (String, String)> =
+        context.board.all().into_iter().map(|(id, entry)| (id, entry.lock().name())).collect();
+    let none = (String::new(), String::new());
+    Ok(web::Json(rows.iter().map(|i| incident_summary(i, names.get(&i.target_id).unwrap_or(&none))).collect()))
+}
+
+pub async fn incident(context: web::Data<Context>, path: web::Path<String>) -> Answer<IncidentDetail> {
+    let missing = || ApiError::new(404, format!("there is no incident {}", crate::model::text::quoted(&path)));
+    let id: i64 = path.parse().map_err(|_| missing())?;
+    let incident = ask(&context, move |store| store.incident(id)).await?.ok_or_else(missing)?;
+    let name = context.board.get(incident.target_id).map(|e| e.lock().name()).unwrap_or_default();
+    Ok(web::Json(IncidentDetail {
+        summary: incident_summary(&incident, &name),
+        first_trace: incident.first_trace,
+        last_good_trace: incident.last_good_trace,
+    }))
+}
+
+pub async fn export(context: web::Data<Context>) -> Answer<Exported> {
+    let mut definitions = ask(&context, |store| store.load_definitions()).await?;
+    definitions.sort_by(|a, b| (&a.tenantid, &a.name).cmp(&(&b.tenantid, &b.name)));
+    Ok(web::Json(Exported { targets: definitions.iter().map(|d| d.to_json()).collect() }))
+}
+
+fn incident_summary(incident: &Incident, (tenantid, name): &(String, String)) -> IncidentSummary {
+    IncidentSummary {
+        id: incident.id,
+        target_id: incident.target_id,
+        name: name.clone(),
+        tenantid: tenantid.clone(),
+        started_at: incident.started_at,
+        ended_at: incident.ended_at,
+        ended_by: incident.ended_by,
+        reason: incident.reason,
+        description: incident.description.clone(),
+    }
+}
+
+/// The target that a person means.
+pub fn find(context: &Context, reference: &str) -> Result<(TargetId, std::sync::Arc<crate::board::Entry>), ApiError> {
+    let parsed: TargetRef = reference.parse().map_err(|e: String| ApiError::new(400, e))?;
+    context.board.find(&parsed).map_err(|e| ApiError::not_found(reference, e))
+}
+
+/// Asks the main database on the reader's thread.
+pub async fn ask<T: Send + 'static>(
+    context: &Context,
+    work: impl FnOnce(&mut crate::store::Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ApiError> {
+    Ok(answered(context.reader.send(Query::new(work)).await)?)
+}
+
+fn limit(asked: Option<u32>) -> Result<u32, ApiError> {
+    match asked.unwrap_or(DEFAULT_LIMIT) {
+        n @ 1..=MAX_LIMIT => Ok(n),
+        n => Err(ApiError::new(400, format!("limit {n} is out of range: write 1 to {MAX_LIMIT}"))),
+    }
+}

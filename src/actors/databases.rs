@@ -1,0 +1,194 @@
+//! The threads of the databases: blocking work, one connection each, made anew after any error.
+//!
+//! ```text
+//!  persistence --Query--> Database "writer"  --.
+//!  watcher ------Query--> Database "watcher" --+--> main database
+//!  control ------Query--> Database "reader"  --'
+//!  persistence --LocalQuery--> LocalDatabase -----> state.db
+//! ```
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use crate::clock::Clock;
+use crate::store::{ConnectOptions, DatabaseUrl, LeaseHolder, LeaseOutcome, StateDb, Store, StoreError};
+
+/// How long the lease lasts without being renewed: a daemon elsewhere that has died is replaced after this.
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// Makes connections to the main database. The first one that succeeds migrates it and takes its lease.
+pub struct Connector {
+    url: DatabaseUrl,
+    options: ConnectOptions,
+    holder: LeaseHolder,
+    clock: Clock,
+    prepared: Mutex<bool>,
+}
+
+impl Connector {
+    /// A connector that has not connected yet.
+    #[must_use]
+    pub fn new(url: DatabaseUrl, options: ConnectOptions, holder: LeaseHolder, clock: Clock) -> Arc<Connector> {
+        Arc::new(Connector { url, options, holder, clock, prepared: Mutex::new(false) })
+    }
+
+    /// The database's URL; its `Display` holds no password.
+    #[must_use]
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// A connection to a database that is migrated and ours.
+    ///
+    /// # Errors
+    /// The database is away, wrong, or another daemon's.
+    pub fn connect(&self) -> Result<Store, StoreError> {
+        let mut store = Store::connect(&self.url, &self.options)?;
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*prepared {
+            store.migrate()?;
+            self.renew(&mut store)?;
+            *prepared = true;
+        }
+        Ok(store)
+    }
+
+    /// Takes the lease or makes it last longer.
+    ///
+    /// # Errors
+    /// The database is away, or another daemon holds the lease.
+    pub fn renew(&self, store: &mut Store) -> Result<(), StoreError> {
+        match store.acquire_lease(&self.holder, self.clock.utc_now(), LEASE, is_alive)? {
+            LeaseOutcome::Acquired => Ok(()),
+            LeaseOutcome::HeldBy { holder, until } => {
+                Err(StoreError::Held { host: holder.host, pid: holder.pid, until })
+            }
+        }
+    }
+
+    /// Gives the lease back, so that the next daemon waits for nothing.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub fn release(&self, store: &mut Store) -> Result<(), StoreError> {
+        store.release_lease(&self.holder).map(drop)
+    }
+}
+
+/// This process as the lease names it. Within one boot and one process namespace a process id means one process.
+#[must_use]
+pub fn this_process(writer: i64) -> LeaseHolder {
+    let read = |path: &str| std::fs::read_to_string(path).map_or_else(|_| "?".to_owned(), |s| s.trim().to_owned());
+    let namespace = std::fs::read_link("/proc/self/ns/pid").map_or_else(|_| "?".into(), |p| p.display().to_string());
+    let boot: String = read("/proc/sys/kernel/random/boot_id").chars().take(8).collect();
+    let host = format!("{} (boot {boot}, {namespace})", read("/proc/sys/kernel/hostname"));
+    LeaseHolder { host, pid: std::process::id(), writer }
+}
+
+/// Whether that process id of this host is a skypunch other than this one.
+fn is_alive(pid: u32) -> bool {
+    pid != std::process::id()
+        && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("skypunch"))
+}
+
+/// A thread with one connection to the main database.
+pub struct Database {
+    connector: Arc<Connector>,
+    store: Option<Store>,
+}
+
+impl Database {
+    /// Starts the thread; `store` is a connection that stands already.
+    #[must_use]
+    pub fn start(connector: &Arc<Connector>, store: Option<Store>) -> Addr<Database> {
+        let connector = Arc::clone(connector);
+        let first = Mutex::new(store);
+        SyncArbiter::start(1, move || Database {
+            connector: Arc::clone(&connector),
+            store: first.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        })
+    }
+}
+
+impl Actor for Database {
+    type Context = SyncContext<Self>;
+}
+
+type Work<D, T> = Box<dyn FnOnce(&mut D) -> Result<T, StoreError> + Send>;
+
+/// Something to do with the main database.
+pub struct Query<T>(Work<Store, T>);
+
+impl<T> Query<T> {
+    /// Wraps what is to be done.
+    pub fn new(work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static) -> Query<T> {
+        Query(Box::new(work))
+    }
+}
+
+impl<T: Send + 'static> Message for Query<T> {
+    type Result = Result<T, StoreError>;
+}
+
+impl<T: Send + 'static> Handler<Query<T>> for Database {
+    type Result = Result<T, StoreError>;
+
+    fn handle(&mut self, query: Query<T>, _: &mut Self::Context) -> Self::Result {
+        let mut store = match self.store.take() {
+            Some(store) => store,
+            None => self.connector.connect()?,
+        };
+        let result = (query.0)(&mut store);
+        // The store gives up a connection that may be out of step: the next query makes a new one.
+        self.store = store.is_connected().then_some(store);
+        result
+    }
+}
+
+/// The thread of state.db.
+pub struct LocalDatabase(StateDb);
+
+impl LocalDatabase {
+    /// Starts the thread.
+    #[must_use]
+    pub fn start(state_db: StateDb) -> Addr<LocalDatabase> {
+        let first = Mutex::new(Some(state_db));
+        SyncArbiter::start(1, move || {
+            let taken = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            LocalDatabase(taken.unwrap_or_else(|| unreachable!("one thread is asked for, and it never restarts")))
+        })
+    }
+}
+
+impl Actor for LocalDatabase {
+    type Context = SyncContext<Self>;
+}
+
+/// Something to do with state.db.
+pub struct LocalQuery<T>(Work<StateDb, T>);
+
+impl<T> LocalQuery<T> {
+    /// Wraps what is to be done.
+    pub fn new(work: impl FnOnce(&mut StateDb) -> Result<T, StoreError> + Send + 'static) -> LocalQuery<T> {
+        LocalQuery(Box::new(work))
+    }
+}
+
+impl<T: Send + 'static> Message for LocalQuery<T> {
+    type Result = Result<T, StoreError>;
+}
+
+impl<T: Send + 'static> Handler<LocalQuery<T>> for LocalDatabase {
+    type Result = Result<T, StoreError>;
+
+    fn handle(&mut self, query: LocalQuery<T>, _: &mut Self::Context) -> Self::Result {
+        (query.0)(&mut self.0)
+    }
+}
+
+/// The answer of a database's thread, or that the thread is gone (which happens at stop only).
+pub fn answered<T>(answer: Result<Result<T, StoreError>, MailboxError>) -> Result<T, StoreError> {
+    answer.unwrap_or_else(|_| Err(StoreError::Internal("its thread has ended".into())))
+}

@@ -1,0 +1,286 @@
+//! The actor of one target: keeps its schedule and carries out what `account` decides.
+//!
+//! ```text
+//!   alarm(next due) -> Pacer::wake -> probe task (own task: a panic stays in it)
+//!                                        '-> account() -> Entry, Recorder, log -> Pacer::finished
+//! ```
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::task::JoinHandle;
+
+use super::arbiter::Local;
+use super::supervisor::Died;
+use crate::board::{Entry, Seen};
+use crate::model::account::{Circumstances, account};
+use crate::model::outcome::{Outcome, Probe};
+use crate::model::pacer::Pacer;
+use crate::model::reason::{Reason, Verdict};
+use crate::model::record::Recorded;
+use crate::model::schedule::Schedule;
+use crate::model::state::Counters;
+use crate::model::target::Target;
+use crate::model::time::Mono;
+use crate::model::trace::{Event, Trace};
+
+/// A new definition of the same target is in force.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Redefine(pub Arc<Target>);
+
+/// Stop for good: a running probe is given up. Answered when nothing will be recorded any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopTarget;
+
+/// What an actor starts with.
+#[derive(Debug)]
+pub struct Start {
+    /// The definition.
+    pub target: Arc<Target>,
+    /// Its place on the board.
+    pub entry: Arc<Entry>,
+    /// Which life of this target this is; told back when it ends.
+    pub generation: u64,
+    /// The due time at which an earlier life stopped.
+    pub resume: Option<Mono>,
+}
+
+/// The actor of one target.
+pub struct TargetActor {
+    local: Rc<Local>,
+    target: Arc<Target>,
+    entry: Arc<Entry>,
+    generation: u64,
+    pacer: Pacer,
+    alarm: SpawnHandle,
+    running: Option<AbortOnDrop>,
+    last_good: Option<Box<Trace>>,
+    stopped_on_purpose: bool,
+}
+
+/// A finished probe, as its task gives it back.
+struct Finished {
+    started: Mono,
+    outcome: Outcome,
+    trace: Trace,
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl TargetActor {
+    /// The actor; to be called on the arbiter that `local` belongs to.
+    #[must_use]
+    pub fn new(local: Rc<Local>, start: Start) -> TargetActor {
+        let schedule = schedule(&local, &start.target);
+        let pacer = match start.resume {
+            Some(next) => Pacer::resume(schedule, next),
+            None => Pacer::new(schedule, local.clock.now()),
+        };
+        TargetActor {
+            local,
+            target: start.target,
+            entry: start.entry,
+            generation: start.generation,
+            pacer,
+            alarm: SpawnHandle::default(),
+            running: None,
+            last_good: None,
+            stopped_on_purpose: false,
+        }
+    }
+
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        let wait = self.pacer.next().since(self.local.clock.now());
+        self.alarm = ctx.run_later(wait, |actor, ctx| {
+            if let Some(due) = actor.pacer.wake(actor.local.clock.now()) {
+                actor.start_probe(Some(due), ctx);
+            }
+            actor.set_alarm(ctx);
+        });
+    }
+
+    /// Starts a probe for a due time, or the first one of a new target (`None`).
+    fn start_probe(&mut self, due: Option<Mono>, ctx: &mut Context<Self>) {
+        let local = Rc::clone(&self.local);
+        let target = Arc::clone(&self.target);
+        // A task of its own contains a panic. The probe's future is large: it is made after admission.
+        let task: JoinHandle<Finished> = actix_rt::spawn(async move {
+            let permit = local.prober.admit().await;
+            let started = local.clock.now();
+            let statistics = &local.board.statistics;
+            statistics.any_start(started);
+            if let Some(due) = due {
+                statistics.scheduled_start(started, started.us_since(due));
+            }
+            let _in_flight = InFlight::enter(&local);
+            let (outcome, trace) = Box::pin(local.prober.probe(&target, None)).await;
+            drop(permit);
+            Finished { started, outcome, trace }
+        });
+        self.running = Some(AbortOnDrop(task.abort_handle()));
+        ctx.spawn(task.into_actor(self).map(move |joined, actor, ctx| actor.finished(due, joined, ctx)));
+    }
+
+    fn finished(
+        &mut self,
+        due: Option<Mono>,
+        joined: Result<Finished, tokio::task::JoinError>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.running = None;
+        let panicked = joined.is_err();
+        let finished = joined.unwrap_or_else(|error| {
+            let outcome = panicked_outcome(&error);
+            let mut trace = Trace::default();
+            trace.push(
+                0,
+                Event::Failed { reason: Reason::Internal, description: outcome.description.clone().into_owned() },
+            );
+            Finished { started: due.unwrap_or_else(|| self.local.clock.now()), outcome, trace }
+        });
+        let Finished { started, outcome, trace } = finished;
+        let started_at = self.local.clock.utc(started);
+        self.record(Probe { due: due.unwrap_or(started), started, started_at, outcome, trace });
+        if panicked {
+            // The supervisor starts a fresh actor after a pause.
+            ctx.stop();
+        } else if let Some(due) = self.pacer.finished() {
+            self.start_probe(Some(due), ctx);
+        }
+    }
+
+    fn record(&mut self, probe: Probe) {
+        let local = &self.local;
+        let missed = self.pacer.take_missed();
+        local.board.statistics.missed.fetch_add(missed, std::sync::atomic::Ordering::Relaxed);
+        let with = Circumstances {
+            due_at: local.clock.utc(probe.due),
+            ended_at: local.clock.utc_now(),
+            missed,
+            result_id: local.next_id(),
+            incident_id: local.next_id(),
+            last_good: self.last_good.as_deref(),
+        };
+        let (before, recorded) = {
+            let mut data = self.entry.lock();
+            let state = std::mem::take(&mut data.state);
+            let before = state.status();
+            let (state, recorded) = account(state, &self.target, &probe, with);
+            data.state = state;
+            (before, recorded)
+        };
+        local.log.result(&self.target, &probe, before, recorded.state.status());
+        local.recorder.push(recorded);
+        local.board.tell(|| Seen {
+            target: Arc::clone(&self.target),
+            started_at: probe.started_at,
+            outcome: probe.outcome.clone(),
+        });
+        if probe.outcome.verdict == Verdict::Pass {
+            let mut trace = probe.trace;
+            trace.steps.shrink_to_fit();
+            self.last_good = Some(Box::new(trace));
+        }
+    }
+
+    /// Missed due times that no later probe will carry.
+    fn record_missed(&mut self) {
+        self.pacer.abandon();
+        let missed = self.pacer.take_missed();
+        if missed == 0 {
+            return;
+        }
+        self.local.board.statistics.missed.fetch_add(missed, std::sync::atomic::Ordering::Relaxed);
+        let delta = Counters { missed_count: i64::try_from(missed).unwrap_or(i64::MAX), ..Counters::default() };
+        let state = {
+            let mut data = self.entry.lock();
+            data.state.counters.add(&delta);
+            data.state.clone()
+        };
+        self.local.recorder.push(Recorded { target_id: self.target.id, result: None, state, delta, incident: None });
+    }
+}
+
+fn schedule(local: &Local, target: &Target) -> Schedule {
+    Schedule::new(target.id, target.frequency, local.clock.wall_us_at_zero())
+}
+
+fn panicked_outcome(error: &tokio::task::JoinError) -> Outcome {
+    let what = if error.is_panic() { "the probe panicked" } else { "the probe was cancelled" };
+    Outcome::not_passed(Reason::Internal, format!("{what}; {}", Reason::Internal.usually()))
+}
+
+/// Counts a probe as in flight while it lives, however it ends.
+struct InFlight(Rc<Local>);
+
+impl InFlight {
+    fn enter(local: &Rc<Local>) -> InFlight {
+        local.board.statistics.in_flight.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        InFlight(Rc::clone(local))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.board.statistics.in_flight.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Actor for TargetActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let new = self.entry.lock().state.last_updated.is_none();
+        if new && self.pacer.start_extra() {
+            self.start_probe(None, ctx);
+        }
+        self.set_alarm(ctx);
+    }
+
+    /// Runs also while a panic of a handler unwinds: must not panic itself.
+    fn stopped(&mut self, _ctx: &mut Self::Context) {
+        if !self.stopped_on_purpose {
+            self.local.supervisor.do_send(Died {
+                id: self.target.id,
+                generation: self.generation,
+                in_handler: std::thread::panicking(),
+                next_due: self.pacer.next(),
+            });
+        }
+    }
+}
+
+impl Handler<Redefine> for TargetActor {
+    type Result = ();
+
+    fn handle(&mut self, Redefine(target): Redefine, ctx: &mut Self::Context) {
+        let rhythm_changed = target.frequency != self.target.frequency;
+        self.target = target;
+        if rhythm_changed {
+            ctx.cancel_future(self.alarm);
+            self.pacer.reschedule(schedule(&self.local, &self.target), self.local.clock.now());
+            self.set_alarm(ctx);
+        }
+    }
+}
+
+impl Handler<StopTarget> for TargetActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StopTarget, ctx: &mut Self::Context) {
+        self.stopped_on_purpose = true;
+        self.running = None;
+        self.record_missed();
+        ctx.stop();
+    }
+}

@@ -1,0 +1,317 @@
+//! Notices that the definition tables have changed, whoever changed them, and has the difference applied.
+//!
+//! ```text
+//!   every max(250 ms, 100 x cost): change token the same? -> done
+//!                                  else, and once a minute: load all, compare row by row
+//!                                       '-> supervisor (Apply), state.db (last known definitions)
+//! ```
+//!
+//! The looking costs at most a hundredth of a core, whatever the size of the tables.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::*;
+use slog::{Logger, error, info, warn};
+use tokio::sync::oneshot;
+
+use super::databases::{Connector, Database, LocalDatabase, LocalQuery, Query, answered};
+use super::supervisor::{Apply, Changed, Supervisor};
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::model::definition::Definition;
+use crate::model::state::TargetState;
+use crate::model::target::TargetId;
+use crate::model::time::Mono;
+use crate::store::{ChangeToken, StoreError};
+
+/// Never more often than this.
+const SHORTEST: Duration = Duration::from_millis(250);
+/// Never more rarely: a change is in force within 1.5 s up to a cost of 10 ms a look.
+const LONGEST: Duration = Duration::from_secs(60);
+/// The looking may cost one part in so many.
+const SHARE: u32 = 100;
+/// Everything is compared at least so often, whatever the token says.
+const FULL: Duration = Duration::from_secs(60);
+
+/// The lease is made to last longer so often.
+const RENEW: Duration = Duration::from_secs(2);
+
+/// What is known of the definitions that were loaded: a hash a row.
+#[derive(Debug, Default)]
+pub struct Known {
+    rows: HashMap<i64, u64>,
+    token: Option<ChangeToken>,
+    full_at: Option<Mono>,
+    /// Rows were once loaded from the main database in this life.
+    from_main: bool,
+}
+
+/// The difference between what was known and what was loaded.
+#[derive(Debug, Default)]
+pub struct Difference {
+    /// New and changed rows, as written.
+    pub changed: Vec<Definition>,
+    /// Rows that are gone.
+    pub removed: Vec<i64>,
+    /// Rows there are.
+    pub total: usize,
+}
+
+impl Known {
+    /// Compares and remembers.
+    pub fn take_in(&mut self, definitions: Vec<Definition>) -> Difference {
+        let total = definitions.len();
+        let mut gone = std::mem::take(&mut self.rows);
+        let mut changed = Vec::new();
+        self.rows.reserve(total);
+        for definition in definitions {
+            let mut hasher = DefaultHasher::new();
+            definition.hash(&mut hasher);
+            let hash = hasher.finish();
+            if gone.remove(&definition.id) != Some(hash) {
+                self.rows.insert(definition.id, hash);
+                changed.push(definition);
+            } else {
+                self.rows.insert(definition.id, hash);
+            }
+        }
+        Difference { changed, removed: gone.into_keys().collect(), total }
+    }
+}
+
+/// Validates changed rows; what is wrong keeps its row and its problems.
+#[must_use]
+pub fn validated(changed: &[Definition]) -> Vec<Changed> {
+    changed.iter().map(|d| d.validate().map(Arc::new).map_err(|problems| Box::new((d.clone(), problems)))).collect()
+}
+
+/// Look now. Answered when what was found is in force, or with why it cannot be looked.
+#[derive(Message)]
+#[rtype(result = "Result<Looked, String>")]
+pub struct LookNow;
+
+/// What a look found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Looked {
+    /// Rows there are.
+    pub total: usize,
+    /// New, changed and gone.
+    pub changed: usize,
+    /// Of these, wrong.
+    pub invalid: usize,
+}
+
+struct Found {
+    difference: Option<Difference>,
+    changed: Vec<Changed>,
+    states: HashMap<TargetId, TargetState>,
+    cost: Duration,
+}
+
+/// The watcher.
+pub struct Watcher {
+    board: Arc<Board>,
+    clock: Clock,
+    log: Logger,
+    connector: Arc<Connector>,
+    main: Addr<Database>,
+    local: Addr<LocalDatabase>,
+    supervisor: Addr<Supervisor>,
+    known: Arc<Mutex<Known>>,
+    waiting: Vec<oneshot::Sender<Result<Looked, String>>>,
+    looking: bool,
+    again: bool,
+    pause: Duration,
+    renewed_at: Mono,
+}
+
+impl Watcher {
+    /// `known` holds what was loaded at the start; `from_main` says whether that came from the main database.
+    #[expect(clippy::too_many_arguments, reason = "it is what the actor works with")]
+    #[must_use]
+    pub fn new(
+        board: Arc<Board>,
+        clock: Clock,
+        log: Logger,
+        connector: Arc<Connector>,
+        main: Addr<Database>,
+        local: Addr<LocalDatabase>,
+        supervisor: Addr<Supervisor>,
+        known: Known,
+        from_main: bool,
+    ) -> Watcher {
+        let known = Known { from_main, ..known };
+        Watcher {
+            board,
+            clock,
+            log,
+            connector,
+            main,
+            local,
+            supervisor,
+            known: Arc::new(Mutex::new(known)),
+            waiting: Vec::new(),
+            looking: false,
+            again: false,
+            pause: SHORTEST,
+            renewed_at: Mono(0),
+        }
+    }
+
+    fn arm(&self, ctx: &mut Context<Self>) {
+        ctx.run_later(self.pause, |actor, ctx| {
+            actor.look(false, ctx);
+            actor.arm(ctx);
+        });
+    }
+
+    fn look(&mut self, now_please: bool, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.looking, true) {
+            // What changed after the running look began needs another one.
+            self.again |= now_please;
+            return;
+        }
+        let (known, clock) = (Arc::clone(&self.known), self.clock.clone());
+        let connector = Arc::clone(&self.connector);
+        let renew = self.clock.now().since(self.renewed_at) >= RENEW;
+        if renew {
+            self.renewed_at = self.clock.now();
+        }
+        let query = Query::new(move |store| {
+            if renew {
+                connector.renew(store)?;
+            }
+            let started = clock.now();
+            let token = store.change_token()?;
+            let cost = clock.now().since(started);
+            let mut known = lock(&known);
+            let full = now_please || known.full_at.is_none_or(|at| started.since(at) >= FULL);
+            if !full && (token.is_none() || token == known.token) {
+                return Ok(Found { difference: None, changed: Vec::new(), states: HashMap::new(), cost });
+            }
+            let definitions = store.load_definitions()?;
+            let first = !std::mem::replace(&mut known.from_main, true);
+            let states = if first {
+                store.load_statuses()?.into_iter().map(|s| (s.target_id, s.state)).collect()
+            } else {
+                HashMap::new()
+            };
+            known.token = token.or(known.token.take());
+            known.full_at = Some(started);
+            let difference = known.take_in(definitions);
+            let changed = validated(&difference.changed);
+            Ok(Found { difference: Some(difference), changed, states, cost })
+        });
+        let sent = self.main.send(query);
+        let (supervisor, local) = (self.supervisor.clone(), self.local.clone());
+        let work = async move {
+            let found = answered(sent.await)?;
+            let mut looked = Looked::default();
+            let cost = found.cost;
+            let Some(difference) = found.difference else { return Ok((looked, false, cost)) };
+            looked.total = difference.total;
+            looked.changed = difference.changed.len() + difference.removed.len();
+            looked.invalid = found.changed.iter().filter(|c| c.is_err()).count();
+            let removed = difference.removed.iter().copied().map(TargetId).collect();
+            if looked.changed > 0 {
+                let saved = local
+                    .send(LocalQuery::new(move |db| db.save_definitions(&difference.changed, &difference.removed)));
+                let apply = Apply { changed: found.changed, removed, states: found.states };
+                // An error means that the daemon stops.
+                let _applied = supervisor.send(apply).await;
+                answered(saved.await)?;
+            }
+            Ok::<_, StoreError>((looked, true, cost))
+        };
+        ctx.spawn(work.into_actor(self).map(|result, actor, ctx| actor.looked(result, ctx)));
+    }
+
+    fn looked(&mut self, result: Result<(Looked, bool, Duration), StoreError>, ctx: &mut Context<Self>) {
+        self.looking = false;
+        let answer = {
+            let mut health = self.board.health.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+            match result {
+                Ok((looked, full, cost)) => {
+                    self.pause = (cost * SHARE).clamp(SHORTEST, LONGEST);
+                    if full {
+                        health.last_loaded_at = Some(self.clock.utc_now());
+                    }
+                    if looked.changed > 0 {
+                        info!(self.log, "changed definitions are in force"; "changed" => looked.changed,
+                            "invalid" => looked.invalid, "targets" => looked.total);
+                    }
+                    health.last_error = None;
+                    Ok(looked)
+                }
+                Err(error) => {
+                    self.pause = Duration::from_secs(1);
+                    let text = error.to_string();
+                    if health.last_error.as_ref() != Some(&text) {
+                        if error.is_away() {
+                            warn!(self.log, "the definitions cannot be read; the last known ones go on"; "error" => #&error);
+                        } else {
+                            error!(self.log, "the definitions cannot be read; the last known ones go on"; "error" => #&error);
+                        }
+                    }
+                    health.last_error = Some(text.clone());
+                    Err(text)
+                }
+            }
+        };
+        if std::mem::take(&mut self.again) {
+            self.look(true, ctx);
+            return;
+        }
+        for waiting in self.waiting.drain(..) {
+            // Nobody waits any more when the caller has gone.
+            let _gone = waiting.send(answer.clone());
+        }
+    }
+}
+
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Actor for Watcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
+}
+
+impl Handler<LookNow> for Watcher {
+    type Result = ResponseFuture<Result<Looked, String>>;
+
+    fn handle(&mut self, _: LookNow, ctx: &mut Self::Context) -> Self::Result {
+        let (done, looked) = oneshot::channel();
+        self.waiting.push(done);
+        self.look(true, ctx);
+        Box::pin(async move { looked.await.unwrap_or_else(|_| Err("the daemon stops".into())) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: i64, name: &str) -> Definition {
+        Definition { id, name: name.into(), ..Definition::default() }
+    }
+
+    #[test]
+    fn only_what_changed_is_found() {
+        let mut known = Known::default();
+        let all = known.take_in(vec![row(1, "a"), row(2, "b")]);
+        assert_eq!((all.changed.len(), all.removed.len(), all.total), (2, 0, 2));
+        let none = known.take_in(vec![row(1, "a"), row(2, "b")]);
+        assert_eq!((none.changed.len(), none.removed.len()), (0, 0));
+        let some = known.take_in(vec![row(2, "c"), row(3, "d")]);
+        assert_eq!(some.changed.iter().map(|d| d.id).collect::<Vec<_>>(), vec![2, 3]);
+        assert_eq!(some.removed, vec![1]);
+    }
+}

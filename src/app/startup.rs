@@ -1,0 +1,326 @@
+//! What is known when the daemon starts: from the main database if it is there, else from state.db.
+//!
+//! ```text
+//!   main database: definitions, statuses, marks (last batch of each writer)
+//!   state.db:      definitions, statuses as of the last transition, open incidents, spool
+//!   states = statuses of main, overtaken by newer ones of state.db; counters = main + spooled batches above the mark
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slog::{Logger, info, warn};
+
+use super::place::{self, PlaceError};
+use super::{fresh_writer, with_causes};
+use crate::actors::databases::{Connector, LEASE, this_process};
+use crate::actors::watcher;
+use crate::clock::Clock;
+use crate::config::{DatabaseUrl as UrlSetting, Settings, TlsMode};
+use crate::model::definition::Definition;
+use crate::model::flow::Flow;
+use crate::model::incident::{End, Incident};
+use crate::model::record::{Batch, IncidentChange, IncidentEnd, StatusRecord};
+use crate::model::state::{Counters, TargetState};
+use crate::model::target::TargetId;
+use crate::model::time::UtcMs;
+use crate::store::{ConnectOptions, DatabaseUrl, StateDb, Store, StoreError, StoredStatus, Tls};
+
+/// The databases, as far as they could be opened.
+pub struct Opened {
+    /// Makes further connections.
+    pub connector: Arc<Connector>,
+    /// The first connection, or why the database is away.
+    pub main: Result<Store, StoreError>,
+    /// state.db.
+    pub local: StateDb,
+}
+
+/// Opens state.db and tries the main database.
+///
+/// # Errors
+/// state.db cannot be used, or the main database needs a person.
+pub fn open(settings: &Settings, clock: &Clock, log: &Logger) -> Result<Opened, Box<dyn std::error::Error>> {
+    let local = StateDb::open(&settings.state.dir.join("state.db"), settings.state.max_size)?;
+    let url = database_url(settings)?;
+    if let UrlSetting::Sqlite(path) = &settings.database.url
+        && let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty())
+    {
+        place::make_folder(dir, "database.url")?;
+    }
+    let tls = match settings.database.tls {
+        TlsMode::Off => Tls::Off,
+        TlsMode::Encrypt => Tls::Encrypt,
+        TlsMode::Verify => Tls::Verify { ca: settings.database.tls_ca.clone() },
+    };
+    let options = ConnectOptions { tls, timeout: settings.database.timeout };
+    let holder = this_process(fresh_writer(clock));
+    let connector = Connector::new(url, options, holder, clock.clone());
+    let mut main = connector.connect();
+    if let Err(StoreError::Held { host, until, .. }) = &main
+        && *host != this_process(0).host
+    {
+        // The holder is on another machine: dead or alive shows when its lease ends.
+        let wait = Duration::from_millis((until.0 - clock.utc_now().0).max(0).unsigned_abs()).min(LEASE);
+        warn!(log, "waiting for the lease of another host's daemon to end"; "host" => host,
+            "wait_ms" => u64::try_from(wait.as_millis()).unwrap_or(0));
+        std::thread::sleep(wait + Duration::from_millis(100));
+        main = connector.connect();
+    }
+    match &main {
+        Err(e) if !e.is_away() => return Err(Box::new(e.clone())),
+        Err(e) => warn!(log, "the database is away: starting from what was last known"; "error" => with_causes(e)),
+        Ok(store) => info!(log, "database connected"; "version" => store.server_version().to_owned()),
+    }
+    Ok(Opened { connector, main, local })
+}
+
+/// The database's URL with its password.
+///
+/// # Errors
+/// The URL is wrong, or the password's reference does not resolve.
+pub fn database_url(settings: &Settings) -> Result<DatabaseUrl, Box<dyn std::error::Error>> {
+    let url = DatabaseUrl::parse(&match &settings.database.url {
+        UrlSetting::Sqlite(path) => format!("sqlite://{}", path.display()),
+        UrlSetting::Mysql(url) => url.to_string(),
+    })?;
+    Ok(match &settings.database.password {
+        Some(password) => url.with_password(settings.secrets.resolve(password)?),
+        None => url,
+    })
+}
+
+/// What is known of targets.
+pub struct Known {
+    /// The definitions to start with.
+    pub definitions: Vec<Definition>,
+    /// Their hashes, for the watcher.
+    pub rows: watcher::Known,
+    /// They come from the main database.
+    pub from_main: bool,
+    /// Where the targets stand.
+    pub states: HashMap<TargetId, TargetState>,
+    /// The flow of this start's batches.
+    pub flow: Flow,
+    /// The counters of `states`, where they could not be read from the main database.
+    pub guessed: Option<HashMap<TargetId, Counters>>,
+}
+
+/// Reads all that is known.
+///
+/// # Errors
+/// state.db cannot be read.
+pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, Box<dyn std::error::Error>> {
+    let local = opened.local.load_statuses()?;
+    let open_incidents = opened.local.open_incidents()?;
+    let read = match &mut opened.main {
+        Ok(store) => match read_main(store) {
+            Ok(read) => Some(read),
+            Err(e) if e.is_away() => {
+                warn!(log, "the database went away: starting from what was last known"; "error" => with_causes(&e));
+                opened.main = Err(e);
+                None
+            }
+            Err(e) => return Err(Box::new(e)),
+        },
+        Err(_) => None,
+    };
+    let from_main = read.is_some();
+    let (definitions, main) = match read {
+        Some(main) => {
+            opened.local.save_all_definitions(&main.definitions)?;
+            (main.definitions, Some((main.statuses, main.marks)))
+        }
+        None => (opened.local.load_definitions()?, None),
+    };
+    let merged = match main {
+        Some((statuses, marks)) => {
+            let mut merged = Merged::new(statuses, local);
+            opened.local.spool_each(|batch| {
+                if batch.number > marks.get(&batch.writer).copied().unwrap_or(0) {
+                    merged.take_in(batch);
+                }
+            })?;
+            merged
+        }
+        // What state.db knows, its spool included, is all that is known; its counters are set right later.
+        None => Merged::local_only(local),
+    };
+    let spooled = opened.local.spool_len().batches;
+    let mut flow = Flow::new(fresh_writer(clock), spooled > 0 || !from_main);
+    if from_main
+        && let Some(batch) = merged.recovered(flow.writer(), flow.next_number(), &open_incidents, clock.utc_now())
+    {
+        info!(log, "transitions that the database had not taken yet are written again"; "targets" => batch.statuses.len());
+        flow.enqueue(batch);
+    }
+    let mut rows = watcher::Known::default();
+    let definitions = rows.take_in(definitions).changed;
+    let states: HashMap<_, _> = merged.states.into_iter().map(|(id, m)| (id, m.state)).collect();
+    let guessed = (!from_main).then(|| states.iter().map(|(id, s)| (*id, s.counters)).collect());
+    Ok(Known { definitions, rows, from_main, states, flow, guessed })
+}
+
+struct FromMain {
+    definitions: Vec<Definition>,
+    statuses: Vec<StoredStatus>,
+    marks: HashMap<i64, i64>,
+}
+
+fn read_main(store: &mut Store) -> Result<FromMain, StoreError> {
+    Ok(FromMain { definitions: store.load_definitions()?, statuses: store.load_statuses()?, marks: store.marks()? })
+}
+
+/// The newest state of each target, from three sources.
+struct Merged {
+    states: HashMap<TargetId, MergedState>,
+}
+
+struct MergedState {
+    state: TargetState,
+    /// (writer, number) of the batch that the state is of.
+    version: (i64, i64),
+    /// The incident that the main database believes open.
+    incident_in_main: Option<i64>,
+    /// The state comes from state.db, and no batch that is still to be written holds it.
+    only_local: bool,
+}
+
+impl Merged {
+    fn new(main: Vec<StoredStatus>, local: Vec<StoredStatus>) -> Merged {
+        let mut states: HashMap<TargetId, MergedState> = HashMap::with_capacity(main.len().max(local.len()));
+        for s in main {
+            let incident_in_main = s.state.incident.map(|i| i.id);
+            let version = (s.writer, s.number);
+            states.insert(s.target_id, MergedState { state: s.state, version, incident_in_main, only_local: false });
+        }
+        for s in local {
+            let version = (s.writer, s.number);
+            match states.get_mut(&s.target_id) {
+                Some(m) if m.version >= version => {}
+                Some(m) => {
+                    // The counters that are kept with the results stand; the transition is newer.
+                    let counters = m.state.counters;
+                    m.state = TargetState { counters, ..s.state };
+                    m.version = version;
+                    m.only_local = true;
+                }
+                None => {
+                    // No row, no counters: what was counted was lost together with its results, or is in the spool.
+                    let state = TargetState { counters: Counters::default(), ..s.state };
+                    let merged = MergedState { state, version, incident_in_main: None, only_local: true };
+                    states.insert(s.target_id, merged);
+                }
+            }
+        }
+        Merged { states }
+    }
+
+    /// The states of state.db alone.
+    fn local_only(local: Vec<StoredStatus>) -> Merged {
+        let merged = |s: StoredStatus| {
+            let version = (s.writer, s.number);
+            (s.target_id, MergedState { state: s.state, version, incident_in_main: None, only_local: true })
+        };
+        Merged { states: local.into_iter().map(merged).collect() }
+    }
+
+    /// A spooled batch that the main database does not hold.
+    fn take_in(&mut self, batch: &Batch) {
+        for status in &batch.statuses {
+            let version = (batch.writer, batch.number);
+            let merged = self.states.entry(status.target_id).or_insert_with(|| MergedState {
+                state: TargetState::default(),
+                version: (0, 0),
+                incident_in_main: None,
+                only_local: false,
+            });
+            let mut counters = merged.state.counters;
+            counters.add(&status.delta);
+            if version >= merged.version {
+                merged.state = status.state.clone();
+                merged.version = version;
+                merged.only_local = false;
+            }
+            merged.state.counters = counters;
+        }
+    }
+
+    /// A batch with the transitions that only state.db knows: the daemon was killed before they were written.
+    fn recovered(&self, writer: i64, number: i64, open: &[Incident], now: UtcMs) -> Option<Batch> {
+        let mut batch = Batch { writer, number, ..Batch::default() };
+        for (id, merged) in self.states.iter().filter(|(_, m)| m.only_local) {
+            let current = merged.state.incident.map(|i| i.id);
+            if let Some(stale) = merged.incident_in_main.filter(|i| Some(*i) != current) {
+                let ended_at = merged.state.last_updated.unwrap_or(now);
+                let end = IncidentEnd { id: stale, ended_at, ended_by: End::Recovered };
+                batch.incidents.push(IncidentChange::Ended(end));
+            }
+            if let Some(incident) = open.iter().find(|i| Some(i.id) == current) {
+                batch.incidents.push(IncidentChange::Opened(Box::new(incident.clone())));
+            }
+            batch.statuses.push(StatusRecord {
+                target_id: *id,
+                state: merged.state.clone(),
+                delta: Counters::default(),
+            });
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+}
+
+impl From<PlaceError> for StoreError {
+    fn from(error: PlaceError) -> StoreError {
+        StoreError::Setting(with_causes(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::state::{OpenIncident, Status};
+
+    fn stored(number: i64, pass_count: i64, incident: Option<i64>) -> StoredStatus {
+        let state = TargetState {
+            conclusive: if incident.is_some() { Status::Fail } else { Status::Pass },
+            counters: Counters { pass_count, ..Counters::default() },
+            incident: incident.map(|id| OpenIncident { id, started_at: UtcMs(5) }),
+            last_updated: Some(UtcMs(77)),
+            ..TargetState::default()
+        };
+        StoredStatus { target_id: TargetId(1), state, writer: 10, number }
+    }
+
+    #[test]
+    fn a_newer_transition_overtakes_but_the_counters_of_the_results_stand() {
+        let merged = Merged::new(vec![stored(5, 100, None)], vec![stored(6, 90, Some(3))]);
+        let state = &merged.states[&TargetId(1)].state;
+        assert_eq!((state.counters.pass_count, state.conclusive), (100, Status::Fail));
+        let batch = merged.recovered(11, 1, &[], UtcMs(99)).unwrap();
+        assert_eq!(batch.statuses[0].delta, Counters::default());
+        // An older one does not.
+        let merged = Merged::new(vec![stored(7, 100, None)], vec![stored(6, 90, Some(3))]);
+        assert!(merged.recovered(11, 1, &[], UtcMs(99)).is_none());
+    }
+
+    #[test]
+    fn a_recovery_that_only_state_db_knows_ends_the_incident_in_the_main_database() {
+        let merged = Merged::new(vec![stored(5, 100, Some(3))], vec![stored(6, 90, None)]);
+        let batch = merged.recovered(11, 1, &[], UtcMs(99)).unwrap();
+        let end = IncidentEnd { id: 3, ended_at: UtcMs(77), ended_by: End::Recovered };
+        assert_eq!(batch.incidents, vec![IncidentChange::Ended(end)]);
+    }
+
+    #[test]
+    fn spooled_batches_add_their_counters_and_carry_their_state() {
+        let mut merged = Merged::new(vec![stored(5, 100, None)], vec![stored(6, 90, Some(3))]);
+        let newer = stored(6, 0, Some(3)).state;
+        let delta = Counters { fail_count: 2, ..Counters::default() };
+        let statuses = vec![StatusRecord { target_id: TargetId(1), state: newer, delta }];
+        merged.take_in(&Batch { writer: 10, number: 6, statuses, ..Batch::default() });
+        let state = &merged.states[&TargetId(1)].state;
+        assert_eq!((state.counters.pass_count, state.counters.fail_count), (100, 2));
+        assert!(merged.recovered(11, 1, &[], UtcMs(99)).is_none(), "the spool will bring it");
+    }
+}

@@ -1,0 +1,380 @@
+//! One struct per concern; reading one checks it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::layers::Reader;
+use super::place::DefaultPlaces;
+use super::values::{self, Given};
+use crate::secret::{Secret, SecretPolicy};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+/// The longest path that fits in a `sockaddr_un` of Linux, without its closing zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// All settings, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The settings file that was read, if any.
+    pub file: Option<PathBuf>,
+    /// `[database]`
+    pub database: DatabaseSettings,
+    /// `[control]`
+    pub control: ControlSettings,
+    /// `[state]`
+    pub state: StateSettings,
+    /// `[log]`
+    pub log: LogSettings,
+    /// `[probe]`
+    pub probe: ProbeSettings,
+    /// `[persistence]`
+    pub persistence: PersistenceSettings,
+    /// `[secrets]`, and the service manager's credentials folder.
+    pub secrets: SecretPolicy,
+    /// `[http]`
+    pub http: HttpSettings,
+    /// `[shutdown]`
+    pub shutdown: ShutdownSettings,
+}
+
+/// `[database]`: the main database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// Which database; without its password.
+    pub url: DatabaseUrl,
+    /// Password of the user in the URL, in clear or by reference (resolve it with [`Settings::secrets`]).
+    pub password: Option<Secret>,
+    /// How the connection to a MySQL server is protected.
+    pub tls: TlsMode,
+    /// PEM file of the authorities to trust instead of the system's; only with [`TlsMode::Verify`].
+    pub tls_ca: Option<PathBuf>,
+    /// Bound of each single wait for the database; 100 ms to 60 s.
+    pub timeout: Duration,
+}
+
+/// Where the main database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file of the embedded SQLite.
+    Sqlite(PathBuf),
+    /// `mysql://user@host:port/database` of a MySQL or MariaDB server, with host and database name, without
+    /// password; `?socket=/path` is the only parameter it may carry.
+    Mysql(Url),
+}
+
+/// How the connection to the database is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Not at all.
+    Off,
+    /// Encrypted; whose certificate it is does not matter.
+    Encrypt,
+    /// Encrypted, and the server's certificate must hold.
+    Verify,
+}
+
+/// `[control]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlSettings {
+    /// The Unix socket that `skypunchctl` talks to; fits in a `sockaddr_un`.
+    pub socket: PathBuf,
+}
+
+/// `[state]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateSettings {
+    /// The folder of state.db, and of the SQLite database by default.
+    pub dir: PathBuf,
+    /// Most bytes that results may take in state.db while the main database is away.
+    pub max_size: u64,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least severe level that is logged.
+    pub level: LogLevel,
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// Where lines go; standard error where absent.
+    pub file: Option<PathBuf>,
+    /// Which results of probes are logged.
+    pub results: LogResults,
+}
+
+/// Severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the usual words")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warning,
+    Error,
+}
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person at a terminal, with colour where it is one.
+    Terminal,
+    /// The line of skypunch 0.3.0 with key=value behind it.
+    Compact,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Which results of probes are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogResults {
+    /// Every one.
+    All,
+    /// Those that change a target's status.
+    Changes,
+    /// None.
+    None,
+}
+
+/// `[probe]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// Threads that probe; 0: as many as there are cores.
+    pub arbiters: usize,
+    /// Most probes younger than 300 ms in flight per thread.
+    pub young_limit: usize,
+    /// Bytes of a body that are read and judged; what lies beyond is left unread.
+    pub body_cap: usize,
+    /// `User-Agent` of every probe.
+    pub user_agent: String,
+    /// Name servers; empty: the system's.
+    pub name_servers: Vec<SocketAddr>,
+}
+
+/// `[persistence]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersistenceSettings {
+    /// Longest time that a result waits to be written; 10 to 250 ms.
+    pub flush_interval: Duration,
+    /// Most results in one transaction; 1 to 5000.
+    pub batch_size: usize,
+    /// Most results held in memory before they are spooled to state.db.
+    pub queue_size: usize,
+    /// How long raw results are kept; `None`: for ever.
+    pub keep_results: Option<Duration>,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Where `/healthz` is served; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[shutdown]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownSettings {
+    /// Longest time that an ordered stop may take.
+    pub grace: Duration,
+}
+
+impl Settings {
+    pub(super) fn read(r: &mut Reader, places: DefaultPlaces, file: Option<PathBuf>) -> Settings {
+        let state = StateSettings {
+            dir: r.path("state.dir", places.state_dir),
+            max_size: r.get("state.max_size", 128 << 20, |g| values::size(g, 1 << 20..=1 << 40)),
+        };
+        Settings {
+            file,
+            database: DatabaseSettings::read(r, &state),
+            control: ControlSettings::read(r, places.socket),
+            state,
+            log: LogSettings::read(r),
+            probe: ProbeSettings::read(r),
+            persistence: PersistenceSettings::read(r),
+            secrets: SecretPolicy {
+                folders: r.get("secrets.folders", Vec::new(), values::folders),
+                environment: r.get("secrets.environment", Vec::new(), values::names),
+                credentials: places.credentials,
+            },
+            http: HttpSettings { listen: r.optional("http.listen", values::listen) },
+            shutdown: ShutdownSettings {
+                grace: r.get("shutdown.grace", 10 * SECOND, |g| {
+                    values::duration(g, Duration::from_millis(100)..=600 * SECOND)
+                }),
+            },
+        }
+    }
+}
+
+impl DatabaseSettings {
+    fn read(r: &mut Reader, state: &StateSettings) -> DatabaseSettings {
+        const TLS: [(&str, TlsMode); 3] =
+            [("off", TlsMode::Off), ("encrypt", TlsMode::Encrypt), ("verify", TlsMode::Verify)];
+        let (url, in_url) = match r.optional("database.url", database_url) {
+            Some((url, password)) => (url, password),
+            None => (DatabaseUrl::Sqlite(state.dir.join("skypunch.db")), None),
+        };
+        let password = r.optional("database.password", secret);
+        let tls = r.get("database.tls", TlsMode::Off, |g| values::one_of(g, &TLS));
+        let tls_ca = r.optional("database.tls_ca", values::path);
+        if password.is_some() && in_url.is_some() {
+            r.wrong("database.password", "database.url holds a password too: leave one of them out");
+        }
+        if tls_ca.is_some() && tls != TlsMode::Verify {
+            r.wrong("database.tls_ca", "is of no use without certificate checks: write tls = \"verify\" beside it");
+        }
+        if tls != TlsMode::Off && matches!(url, DatabaseUrl::Sqlite(_)) {
+            r.wrong("database.tls", "is for servers, but database.url names a SQLite file: leave it out");
+        }
+        let timeout = r.get("database.timeout", 2 * SECOND, |g| values::duration(g, SECOND / 10..=60 * SECOND));
+        DatabaseSettings { url, password: password.or(in_url), tls, tls_ca, timeout }
+    }
+}
+
+impl ControlSettings {
+    fn read(r: &mut Reader, default: Option<PathBuf>) -> ControlSettings {
+        let socket = r.path("control.socket", default);
+        let bytes = socket.as_os_str().len();
+        if bytes > MAX_SOCKET_PATH {
+            r.wrong(
+                "control.socket",
+                format!("the path has {bytes} bytes, a socket's can have {MAX_SOCKET_PATH}: write a shorter one"),
+            );
+        }
+        ControlSettings { socket }
+    }
+}
+
+impl LogSettings {
+    fn read(r: &mut Reader) -> LogSettings {
+        const LEVELS: [(&str, LogLevel); 5] = [
+            ("trace", LogLevel::Trace),
+            ("debug", LogLevel::Debug),
+            ("info", LogLevel::Info),
+            ("warning", LogLevel::Warning),
+            ("error", LogLevel::Error),
+        ];
+        const FORMATS: [(&str, LogFormat); 3] =
+            [("terminal", LogFormat::Terminal), ("compact", LogFormat::Compact), ("json", LogFormat::Json)];
+        const RESULTS: [(&str, LogResults); 3] =
+            [("all", LogResults::All), ("changes", LogResults::Changes), ("none", LogResults::None)];
+        let file = r.optional("log.file", values::path);
+        let format = if file.is_some() { LogFormat::Compact } else { LogFormat::Terminal };
+        LogSettings {
+            level: r.get("log.level", LogLevel::Info, |g| values::one_of(g, &LEVELS)),
+            format: r.get("log.format", format, |g| values::one_of(g, &FORMATS)),
+            results: r.get("log.results", LogResults::All, |g| values::one_of(g, &RESULTS)),
+            file,
+        }
+    }
+}
+
+impl ProbeSettings {
+    fn read(r: &mut Reader) -> ProbeSettings {
+        ProbeSettings {
+            arbiters: number(r, "probe.arbiters", 0, 0, 256),
+            young_limit: number(r, "probe.young_limit", 256, 1, 100_000),
+            body_cap: r.get("probe.body_cap", 64 << 10, |g| {
+                values::size(g, 1 << 10..=16 << 20).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+            }),
+            user_agent: r.get(
+                "probe.user_agent",
+                concat!("skypunch/", env!("CARGO_PKG_VERSION")).to_owned(),
+                values::user_agent,
+            ),
+            name_servers: r.get("probe.name_servers", Vec::new(), values::name_servers),
+        }
+    }
+}
+
+impl PersistenceSettings {
+    fn read(r: &mut Reader) -> PersistenceSettings {
+        let limits = Duration::from_millis(10)..=Duration::from_millis(250);
+        let keep =
+            r.get("persistence.keep_results", 7 * DAY, |g| values::duration_or_zero(g, 60 * SECOND..=3650 * DAY));
+        PersistenceSettings {
+            flush_interval: r
+                .get("persistence.flush_interval", Duration::from_millis(200), |g| values::duration(g, limits)),
+            batch_size: number(r, "persistence.batch_size", 1000, 1, 5000),
+            queue_size: number(r, "persistence.queue_size", 100_000, 1000, 10_000_000),
+            keep_results: (!keep.is_zero()).then_some(keep),
+        }
+    }
+}
+
+fn number(r: &mut Reader, key: &'static str, default: usize, min: u64, max: u64) -> usize {
+    r.get(key, default, |g| values::count(g, min..=max).map(|n| usize::try_from(n).unwrap_or(usize::MAX)))
+}
+
+/// A secret; no message shows its value.
+fn secret(given: Given<'_>) -> Result<Secret, String> {
+    let text = values::text(given).map_err(|_| {
+        "is not a text without control characters: write it in quotes, or as \"${file:/path}\"".to_owned()
+    })?;
+    if text.is_empty() {
+        Err("is empty: leave the key out where there is no password".into())
+    } else {
+        Ok(Secret::new(text))
+    }
+}
+
+/// The database, and the password that its URL held. No message shows the URL, since it may hold a password.
+fn database_url(given: Given<'_>) -> Result<(DatabaseUrl, Option<Secret>), String> {
+    const HOW: &str = "write \"sqlite:/path/to/skypunch.db\" or \"mysql://user@host:3306/skypunch\"";
+    let text = values::text(given).map_err(|_| format!("is not a text without control characters: {HOW}"))?;
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return match path {
+            "" | "/" => Err("names no file: write \"sqlite:/path/to/skypunch.db\"".into()),
+            ":memory:" => {
+                Err("must be a file, since several threads share it: write \"sqlite:/path/to/skypunch.db\"".into())
+            }
+            path => Ok((DatabaseUrl::Sqlite(path.into()), None)),
+        };
+    }
+    let mut url = Url::parse(&text).map_err(|e| format!("is not a URL ({e}): {HOW}"))?;
+    if !matches!(url.scheme(), "mysql" | "mariadb") {
+        return Err(format!("has a scheme that is not known: {HOW}"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(format!("has no host: {HOW}"));
+    }
+    let database = url.path().trim_start_matches('/');
+    if database.is_empty() || database.contains('/') {
+        return Err(format!("has no database name after the host: {HOW}"));
+    }
+    if let Some((name, _)) = url.query_pairs().find(|(name, _)| name != "socket") {
+        let name = crate::model::text::quoted(&name);
+        return Err(format!(
+            "has the parameter {name}, which is not known: what it says is set by other keys of [database]"
+        ));
+    }
+    let password = match url.password() {
+        Some(p) => Some(Secret::new(percent_decoded(p)?)),
+        None => None,
+    };
+    // `mariadb` is another word for the same protocol; set_scheme refuses nothing between two such schemes.
+    let changed = url.set_password(None).and_then(|()| url.set_scheme("mysql"));
+    changed.map_err(|()| format!("cannot be read: {HOW}"))?;
+    Ok((DatabaseUrl::Mysql(url), password))
+}
+
+fn percent_decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        let hex = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+        match b {
+            b'%' => match (hex(rest.next()), hex(rest.next())) {
+                (Some(high), Some(low)) => bytes.push(high << 4 | low),
+                _ => return Err("has a `%` in its password that begins no escape: write it as %25".into()),
+            },
+            b => bytes.push(b),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "has a password that is not UTF-8: use database.password".into())
+}

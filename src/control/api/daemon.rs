@@ -1,0 +1,204 @@
+//! The daemon itself: `GET /v1/status`, `POST /v1/reload`, `POST /v1/stop`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::definition::Problem;
+use crate::model::target::TargetId;
+use crate::model::time::UtcMs;
+
+/// How the daemon is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// When it started.
+    pub started_at: UtcMs,
+    /// Every due probe is started and every result is kept.
+    pub healthy: bool,
+    /// Whether it probes yet, or still.
+    pub state: RunState,
+    /// Targets by status.
+    pub targets: TargetCounts,
+    /// What the schedule does.
+    pub probes: Probes,
+    /// What becomes of the results.
+    pub persistence: Persistence,
+    /// The main database.
+    pub database: Database,
+    /// The definitions in force.
+    pub definitions: Definitions,
+    /// Resident memory in bytes.
+    pub memory_bytes: u64,
+    /// Log lines that were dropped because the log could not keep up.
+    pub log_dropped: u64,
+}
+
+/// Where the daemon is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Loading; nothing is probed yet.
+    Starting,
+    /// Probing.
+    Running,
+    /// Writing the last results.
+    Stopping,
+}
+
+impl RunState {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunState::Starting => "starting",
+            RunState::Running => "running",
+            RunState::Stopping => "stopping",
+        }
+    }
+}
+
+/// Targets by status; disabled ones only in `total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TargetCounts {
+    /// All that are defined.
+    pub total: u64,
+    /// Those that are probed.
+    pub enabled: u64,
+    /// Not probed yet.
+    pub new: u64,
+    /// Passing.
+    pub pass: u64,
+    /// Failing.
+    pub fail: u64,
+    /// Inconclusive.
+    pub unknown: u64,
+    /// Rows that are wrong and not in force.
+    pub invalid: u64,
+}
+
+/// What the schedule does, since the start of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Probes {
+    /// Probes that were started.
+    pub started: u64,
+    /// Due times at which none could start.
+    pub missed: u64,
+    /// Probes that run now.
+    pub in_flight: u64,
+    /// Probes a second, over the last 10 s.
+    pub per_second: f64,
+    /// Start minus due time.
+    pub lateness_us: Lateness,
+}
+
+/// Start minus due time in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Lateness {
+    /// Half of the probes are at most so late.
+    pub p50: u64,
+    /// 99 of 100.
+    pub p99: u64,
+    /// All.
+    pub max: u64,
+}
+
+/// What becomes of the results, since the start of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Persistence {
+    /// Results in memory, not yet written.
+    pub queued: u64,
+    /// Results written to the main database.
+    pub written: u64,
+    /// Batches in the spool.
+    pub spooled_batches: u64,
+    /// Results in the spool.
+    pub spooled_results: u64,
+    /// Bytes of the spool.
+    pub spooled_bytes: u64,
+    /// Results that were lost because nothing could take them.
+    pub dropped: u64,
+    /// Passing results that were left out (but counted) to save space.
+    pub thinned: u64,
+    /// How long the last write took; `None` before the first.
+    pub last_write_ms: Option<u64>,
+}
+
+/// The main database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// `sqlite` or `mysql`.
+    pub kind: String,
+    /// Its URL without the password.
+    pub url: String,
+    /// Whether it takes what is written.
+    pub state: DatabaseState,
+    /// Why it is away.
+    pub error: Option<String>,
+    /// Since when it is as it is.
+    pub since: UtcMs,
+}
+
+/// Whether the main database takes what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseState {
+    /// It does.
+    Ok,
+    /// It does not; results are spooled.
+    Away,
+}
+
+impl DatabaseState {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DatabaseState::Ok => "ok",
+            DatabaseState::Away => "away",
+        }
+    }
+}
+
+/// The definitions in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Definitions {
+    /// When they were last read from the database.
+    pub last_loaded_at: Option<UtcMs>,
+    /// Why the last reading failed; `None` when it did not.
+    pub last_error: Option<String>,
+    /// Rows that are wrong and not in force, with why.
+    pub invalid: Vec<InvalidRow>,
+}
+
+/// A row of `targets` that is wrong: its last good form, if there was one, stays in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidRow {
+    /// Its id.
+    pub id: TargetId,
+    /// Its name, as written.
+    pub name: String,
+    /// Everything that is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+/// The answer to `POST /v1/reload`, given when the definitions have been read and are in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Definitions read.
+    pub targets: u64,
+    /// How many of them were new, changed or gone.
+    pub changed: u64,
+    /// How many are wrong and not in force.
+    pub invalid: u64,
+}
+
+/// The answer to `POST /v1/stop`, given before anything stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopping {
+    /// The daemon's process id.
+    pub pid: u32,
+}

@@ -1,0 +1,172 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::config::LogResults;
+use crate::model::definition::Definition;
+use crate::model::outcome::Outcome;
+use crate::model::reason::{Reason, Verdict};
+use crate::model::target::Target;
+
+fn settings(format: LogFormat, file: &Path) -> LogSettings {
+    LogSettings { level: LogLevel::Info, format, file: Some(file.to_owned()), results: LogResults::All }
+}
+
+/// What `write` leaves in a log file of that format.
+fn logged(format: LogFormat, write: impl FnOnce(&Logger)) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("skypunch.log");
+    let (logger, guard) = build(&settings(format, &file)).unwrap();
+    write(&logger);
+    drop(guard);
+    std::fs::read_to_string(&file).unwrap()
+}
+
+fn target(name: &str, url: &str) -> Target {
+    Definition { id: 1, name: name.into(), url: url.into(), ..Definition::default() }.validate().unwrap()
+}
+
+#[test]
+fn a_result_has_the_line_of_skypunch_0_3() {
+    let outcome = Outcome { latency_us: 12_345, ..Outcome::pass(200, "OK") };
+    let text = logged(LogFormat::Compact, |log| {
+        let target = target("HP Cloud Dot COM", "https://www.hpcloud.com");
+        log_result(log, &target, Verdict::Pass, &outcome, Duration::from_micros(250));
+        let failed = Outcome::not_passed(Reason::ConnectRefused, "nobody there");
+        log_result(log, &target, Verdict::Fail, &failed, Duration::ZERO);
+    });
+    let lines: Vec<&str> = text.lines().collect();
+    let (time, rest) = lines[0].split_at(24);
+    assert_eq!(
+        rest,
+        "INFO [1] HP Cloud Dot COM               GET https://www.hpcloud.com PASS (OK) \
+         latency_ms=12.345 status_code=200 lateness_ms=0.25"
+    );
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+    assert_eq!(shape, "9999-99-99 99:99:99,999 ");
+    assert!(lines[1].contains(" ERROR [1] "), "{}", lines[1]);
+    assert!(
+        lines[1].ends_with("FAIL (nobody there) latency_ms=0 lateness_ms=0 reason=connect_refused"),
+        "{}",
+        lines[1]
+    );
+}
+
+#[test]
+fn the_root_of_a_host_is_written_as_people_do_and_other_paths_as_they_are() {
+    let line = |url| result_line(&target("a", url), Verdict::Pass, &Outcome::pass(200, "OK"));
+    assert!(line("http://h").contains(" GET http://h PASS"));
+    assert!(line("http://h/p/").contains(" GET http://h/p/ PASS"));
+    assert!(line("http://h/?q=/").contains(" GET http://h/?q=/ PASS"));
+}
+
+#[test]
+fn no_control_character_reaches_the_log_in_any_format() {
+    for format in [LogFormat::Terminal, LogFormat::Compact, LogFormat::Json] {
+        let evil = "a\nb\x1b[31m\u{9b}\u{202e}\0";
+        let text = logged(format, |log| {
+            slog::info!(log.new(slog::o!("logger" => evil)), "told: {}", evil; "value" => evil, "shown" => %evil);
+        });
+        assert_eq!(text.matches('\n').count(), 1, "{format:?}: {text:?}");
+        let bad = text.trim_end_matches('\n').chars().find(|c| c.is_control() || *c == '\u{202e}');
+        assert_eq!(bad, None, "{format:?}: {text:?}");
+        assert!(text.contains("told: a\\nb"), "{format:?}: {text:?}");
+    }
+}
+
+#[test]
+fn json_lines_are_json_and_keep_what_was_said() {
+    let text = logged(LogFormat::Json, |log| {
+        slog::warn!(log, "target \"{}\" changed\u{9b}", "ä"; "latency_ms" => 1.5, "tags" => "a=b");
+    });
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["msg"], "target \"ä\" changed\u{9b}");
+    assert_eq!((&line["level"], &line["latency_ms"]), (&"WARNING".into(), &1.5.into()));
+    assert!(line["ts"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn values_come_in_the_order_written_the_logger_s_first() {
+    for (format, expected) in [
+        (LogFormat::Compact, "said component=log target=7 one=1 two=\"2 2\"\n"),
+        (LogFormat::Terminal, "said, two: 2 2, one: 1, target: 7, component: log\n"),
+    ] {
+        let text = logged(format, |log| {
+            let log = log.new(slog::o!("component" => "log")).new(slog::o!("target" => 7));
+            slog::info!(log, "said"; "one" => 1, "two" => "2 2");
+        });
+        assert!(text.ends_with(expected), "{text:?} should end with {expected:?}");
+    }
+}
+
+#[test]
+fn the_level_filters() {
+    let text = logged(LogFormat::Compact, |log| {
+        slog::debug!(log, "no");
+        slog::info!(log, "yes");
+    });
+    assert!(text.contains("yes") && !text.contains("no"), "{text}");
+}
+
+#[test]
+fn logrotate_moves_the_file_away_and_reopen_makes_a_new_one() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let (file, old) = (dir.path().join("log"), dir.path().join("log.1"));
+    std::fs::write(&file, "kept\n").unwrap();
+    let (logger, guard) = build(&settings(LogFormat::Compact, &file)).unwrap();
+    std::fs::rename(&file, &old).unwrap();
+    guard.reopen().unwrap();
+    slog::info!(logger, "after");
+    drop(guard);
+    assert_eq!(std::fs::read_to_string(&old).unwrap(), "kept\n");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("after"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o137, 0, "not for others, nothing to run");
+    assert!(matches!(build(&settings(LogFormat::Json, dir.path())), Err(LogError::Open { .. })));
+}
+
+#[test]
+fn a_full_disk_stops_nothing_and_is_counted() {
+    let (logger, guard) = build(&settings(LogFormat::Terminal, Path::new("/dev/full"))).unwrap();
+    for _ in 0..10 {
+        slog::info!(logger, "to nowhere");
+    }
+    let LogGuard { losses, _worker, .. } = guard;
+    drop(_worker);
+    assert_eq!(losses.unwritten.load(Ordering::Relaxed), 10);
+}
+
+#[test]
+fn a_full_channel_drops_counts_and_reports() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("log");
+    let (logger, guard) = build_with_channel(&settings(LogFormat::Compact, &file), 4).unwrap();
+    {
+        // While the sink is held, the worker can take one record off the channel and no more.
+        let _held = guard.sink.hold();
+        for n in 0..100 {
+            slog::info!(logger, "line {}", n);
+        }
+    }
+    let (dropped, unwritten) = guard.lost();
+    assert!((90..=96).contains(&dropped) && unwritten == 0, "{dropped} dropped, {unwritten} unwritten");
+    drop(guard);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(&format!("WARNING log lines were lost dropped={dropped} unwritten=0")), "{text}");
+    assert_eq!(text.matches("INFO line ").count() as u64 + dropped, 100);
+}
+
+#[test]
+fn libraries_that_log_to_the_facade_are_heard_from_warnings_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("log");
+    let (logger, guard) = build(&settings(LogFormat::Compact, &file)).unwrap();
+    assert!(bridge_libraries(&logger));
+    assert!(!bridge_libraries(&logger), "the facade takes one receiver");
+    log::warn!(target: "rustls::common", "certificate\nodd");
+    log::info!(target: "actix", "chatter");
+    drop(guard);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("WARNING certificate\\nodd library=rustls::common"), "{text}");
+    assert!(!text.contains("chatter"));
+}

@@ -1,0 +1,196 @@
+//! Meaning of values: each check says what is wrong and what to write instead.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::model::schedule::{GRID, MIN_FREQUENCY};
+use crate::model::target::Method;
+use crate::model::text::{nearest, quoted};
+
+/// A year: longer is a typing error.
+const MAX_FREQUENCY_MS: i64 = 366 * 86_400_000;
+/// Ten minutes.
+const MAX_TIMEOUT_MS: i64 = 600_000;
+/// A deadline below this cannot be met on any network.
+const MIN_TIMEOUT_MS: i64 = 10;
+
+pub(super) fn check_name(s: &str) -> Result<String, String> {
+    if s.trim().is_empty() {
+        return Err("is empty: write 1 to 128 characters".into());
+    }
+    if s.chars().count() > 128 {
+        return Err(format!("{} is longer than 128 characters", quoted(s)));
+    }
+    if s.chars().any(char::is_control) {
+        return Err(format!("{} holds a control character", quoted(s)));
+    }
+    Ok(s.to_owned())
+}
+
+pub(super) fn check_url(s: &str) -> Result<Url, String> {
+    const HOW: &str = "write http://host/path or https://host:port/path";
+    let shown = quoted(&redact_userinfo(s));
+    if s.is_empty() {
+        return Err(format!("is empty: {HOW}"));
+    }
+    if s.len() > 2048 {
+        return Err(format!("{shown} is longer than 2048 bytes"));
+    }
+    if s.chars().any(char::is_control) {
+        return Err(format!("{shown} holds a control character"));
+    }
+    let mut url = Url::parse(s).map_err(|e| format!("{shown} is not a URL ({e}): {HOW}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("{shown} has the scheme {}, which is not known: {HOW}", quoted(url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("{shown} holds a user or password: write authn BASIC and authn_parms user=…,password=…"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(format!("{shown} has no host: {HOW}"));
+    }
+    if url.port() == Some(0) {
+        return Err(format!("{shown} has port 0: write 1 to 65535"));
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// The URL with `***` for what stands before `@` in its authority; works on text that is no URL too.
+#[must_use]
+pub fn redact_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}
+
+/// Header names whose values are secrets.
+const SECRET_HEADERS: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-subject-token"];
+
+/// Whether a header's value must not be shown or sent to another origin.
+#[must_use]
+pub fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_HEADERS.contains(&name.as_str())
+        || ["token", "secret", "password", "api-key", "apikey"].iter().any(|w| name.contains(w))
+}
+
+pub(super) fn redact_header(line: &str) -> String {
+    match line.split_once(':') {
+        Some((name, _)) if is_secret_header(name.trim()) => format!("{}: ***", name.trim()),
+        _ => line.to_owned(),
+    }
+}
+
+pub(super) fn check_method(s: &str) -> Result<Method, String> {
+    Method::from_name(s).ok_or_else(|| {
+        let names = Method::ALL.map(Method::as_str);
+        let hint = nearest(s, names).map_or(String::new(), |n| format!(" (did you mean {n}?)"));
+        format!("{} is not a method{hint}: write one of {}", quoted(s), names.join(", "))
+    })
+}
+
+pub(super) fn check_headers(s: &str) -> Result<Vec<(String, String)>, String> {
+    let mut out = Vec::new();
+    if s.len() > 16 * 1024 {
+        return Err("is longer than 16 KiB".into());
+    }
+    for (i, line) in s.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let n = i + 1;
+        let (name, value) =
+            line.split_once(':').ok_or_else(|| format!("line {n} has no colon: write `Name: value`"))?;
+        let (name, value) = (name.trim_end(), value.trim());
+        // RFC 9110 section 5.1: a field name is a token.
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+            return Err(format!("line {n}: {} is not a header name", quoted(name)));
+        }
+        if value.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(format!("line {n}: the value of {name} holds a control character"));
+        }
+        match name.to_ascii_lowercase().as_str() {
+            "host" => return Err(format!("line {n}: Host is set by `host`")),
+            "connection" | "content-length" | "transfer-encoding" | "upgrade" | "expect" => {
+                return Err(format!("line {n}: {name} is set by skypunch itself: leave it out"));
+            }
+            _ => out.push((name.to_owned(), value.to_owned())),
+        }
+    }
+    Ok(out)
+}
+
+pub(super) fn check_body(body: Option<&str>) -> Result<Option<String>, String> {
+    match body {
+        Some(b) if b.len() > 64 * 1024 => Err(format!("is {} bytes long: at most 65536 are sent", b.len())),
+        Some("") | None => Ok(None),
+        Some(b) => Ok(Some(b.to_owned())),
+    }
+}
+
+pub(super) fn check_frequency(ms: i64) -> Result<Duration, String> {
+    let min = i64::try_from(MIN_FREQUENCY.as_millis()).unwrap_or(0);
+    if (min..=MAX_FREQUENCY_MS).contains(&ms) {
+        Ok(Duration::from_millis(ms.unsigned_abs()))
+    } else {
+        Err(format!(
+            "{ms} is out of range: write {min} (on a grid of {} ms) to {MAX_FREQUENCY_MS} milliseconds (a year)",
+            GRID.as_millis()
+        ))
+    }
+}
+
+pub(super) fn check_timeout(ms: i64, frequency_ms: i64) -> Result<Duration, String> {
+    if !(MIN_TIMEOUT_MS..=MAX_TIMEOUT_MS).contains(&ms) {
+        return Err(format!(
+            "{ms} is out of range: write {MIN_TIMEOUT_MS} to {MAX_TIMEOUT_MS} milliseconds (ten minutes)"
+        ));
+    }
+    if ms > frequency_ms {
+        return Err(format!(
+            "{ms} is longer than frequency_ms {frequency_ms}: a probe must end before the next one is due"
+        ));
+    }
+    Ok(Duration::from_millis(ms.unsigned_abs()))
+}
+
+pub(super) fn check_count(n: i64) -> Result<u32, String> {
+    u32::try_from(n)
+        .ok()
+        .filter(|n| (1..=1000).contains(n))
+        .ok_or_else(|| format!("{n} is out of range: write 1 to 1000"))
+}
+
+pub(super) fn check_ca(path: Option<&str>) -> Result<Option<String>, String> {
+    match path {
+        None | Some("") => Ok(None),
+        Some(p) if !p.starts_with('/') => Err(format!("{} is not an absolute path of a PEM file", quoted(p))),
+        Some(p) if p.chars().any(char::is_control) => Err(format!("{} holds a control character", quoted(p))),
+        Some(p) => Ok(Some(p.to_owned())),
+    }
+}
+
+pub(super) fn check_host(host: Option<&str>, port_allowed: bool) -> Result<Option<String>, String> {
+    let Some(host) = host.filter(|h| !h.is_empty()) else { return Ok(None) };
+    let what = if port_allowed { "a host name with an optional port" } else { "a host name" };
+    let parsed = Url::parse(&format!("https://{host}/"))
+        .ok()
+        .filter(|u| u.path() == "/" && u.query().is_none() && u.username().is_empty() && u.password().is_none())
+        .filter(|_| !host.contains(['/', '?', '#', '@', '\\']) && !host.chars().any(char::is_whitespace))
+        .filter(|u| u.host_str().is_some() && (port_allowed || (u.port().is_none() && !host.ends_with(":443"))));
+    if parsed.is_some() { Ok(Some(host.to_owned())) } else { Err(format!("{} is not {what}", quoted(host))) }
+}
+
+pub(super) fn check_tags(s: &str) -> Result<Vec<String>, String> {
+    let tags: Vec<String> = s.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
+    if tags.len() > 64 {
+        return Err(format!("{} tags are too many: at most 64", tags.len()));
+    }
+    match tags.iter().find(|t| t.chars().count() > 64 || t.chars().any(char::is_control)) {
+        Some(bad) => Err(format!("{} is longer than 64 characters or holds a control character", quoted(bad))),
+        None => Ok(tags),
+    }
+}

@@ -1,0 +1,93 @@
+//! Types of values: from what a file or the API gives to what a definition holds.
+
+use serde_json::Value;
+
+use super::{Problem, problem};
+use crate::model::text::quoted;
+
+fn wrong_type(key: &str, value: &Value, wanted: &str) -> Problem {
+    let shown = match value {
+        _ if key == "authn_parms" => "a value of another type".to_owned(),
+        Value::String(s) => quoted(s),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a table".into(),
+        other => quoted(&other.to_string()),
+    };
+    problem(key, format!("{shown} is not {wanted}"))
+}
+
+pub(super) fn text(key: &str, value: &Value) -> Result<Option<String>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(s) => Ok(Some(s.clone())),
+        other => Err(wrong_type(key, other, "a text: write it in quotes")),
+    }
+}
+
+pub(super) fn integer(key: &str, value: &Value) -> Result<Option<i64>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Number(n) if n.is_i64() => Ok(n.as_i64()),
+        other => Err(wrong_type(key, other, "a whole number")),
+    }
+}
+
+pub(super) fn boolean(key: &str, value: &Value) -> Result<Option<bool>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bool(b) => Ok(Some(*b)),
+        other => Err(wrong_type(key, other, "true or false")),
+    }
+}
+
+pub(super) fn duration(key: &str, value: &Value) -> Result<Option<i64>, Problem> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(s) => match humantime::parse_duration(s) {
+            Ok(d) => {
+                i64::try_from(d.as_millis()).map(Some).map_err(|_| problem(key, format!("{} is too long", quoted(s))))
+            }
+            Err(_) => Err(problem(
+                key,
+                format!("{} is not a duration: write for example \"10s\", \"500ms\" or \"1m 30s\"", quoted(s)),
+            )),
+        },
+        Value::Number(n) => Err(problem(key, format!("{n} has no unit: write \"{n}s\", or {key}_ms in milliseconds"))),
+        other => Err(wrong_type(key, other, "a duration such as \"10s\"")),
+    }
+}
+
+/// A list of texts or one text with commas.
+pub(super) fn list(key: &str, value: &Value) -> Result<Option<String>, Problem> {
+    match value {
+        Value::Array(items) => {
+            let mut out = Vec::new();
+            for item in items {
+                match item {
+                    Value::String(s) if !s.contains(',') => out.push(s.as_str()),
+                    other => return Err(wrong_type(key, other, "a text without commas")),
+                }
+            }
+            Ok((!out.is_empty()).then(|| out.join(",")))
+        }
+        other => text(key, other),
+    }
+}
+
+/// `Name: value` lines from a text, a list of such lines, or a table.
+pub(super) fn headers_text(value: &Value) -> Result<Option<String>, Problem> {
+    let lines: Vec<String> = match value {
+        Value::Array(items) => {
+            items.iter().map(|i| text("headers", i).map(Option::unwrap_or_default)).collect::<Result<_, _>>()?
+        }
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, v)| text("headers", v).map(|v| format!("{name}: {}", v.unwrap_or_default())))
+            .collect::<Result<_, _>>()?,
+        other => return text("headers", other),
+    };
+    if let Some(bad) = lines.iter().find(|l| l.contains(['\n', '\r'])) {
+        return Err(problem("headers", format!("{} holds a line break", quoted(bad))));
+    }
+    Ok((!lines.is_empty()).then(|| lines.join("\n")))
+}

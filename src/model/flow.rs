@@ -1,0 +1,438 @@
+//! Where batches go: to the main database while it keeps up, through the spool in state.db while it does not.
+//!
+//! ```text
+//!            LIVE                                      SPOOLING
+//!   queue --write--> main database          queue --push--> spool --front--> main database --remove
+//!     a write fails or takes too long  ──────────>      (oldest first; one try after each pause)
+//!                       <──────────  the spool is empty
+//! ```
+//!
+//! Order is kept in both: the database's watermark takes a batch only after those before it. A batch whose write has
+//! no answer goes into the spool too, under the same number: the watermark makes sure that it counts once.
+//! Transitions are made durable in state.db first, before anything else there.
+//!
+//! Pure: the persistence actor carries out what [`Flow::next_main`] and [`Flow::next_local`] say, one at a time each.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::{Batch, IncidentChange, StatusRecord};
+use super::time::Mono;
+
+/// A write that has no answer after this is copied into the spool.
+pub const PATIENCE: Duration = Duration::from_millis(250);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// Work for the main database's thread.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MainWork {
+    /// What to write.
+    pub batch: Arc<Batch>,
+    /// Its place in the spool, when it comes from there.
+    pub seq: Option<i64>,
+}
+
+/// Work for the thread of state.db.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LocalWork {
+    /// Make transitions durable, with the number of the batch that will hold them.
+    Transitions(i64, Vec<StatusRecord>, Vec<IncidentChange>),
+    /// Append a batch to the spool.
+    Push(Arc<Batch>),
+    /// Read the oldest batch of the spool.
+    Front,
+    /// Remove a batch that the main database holds.
+    Remove(i64),
+}
+
+/// What the thread of state.db answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LocalDone {
+    /// Done.
+    Done,
+    /// The oldest batch, if there is one.
+    Front(Option<(i64, Arc<Batch>)>),
+    /// It did not work; it will be tried again.
+    Failed,
+}
+
+#[derive(Debug)]
+struct Writing {
+    work: MainWork,
+    since: Mono,
+    copied: bool,
+}
+
+/// The state of the flow.
+#[derive(Debug)]
+pub struct Flow {
+    writer: i64,
+    next_number: i64,
+    spooling: bool,
+    held: bool,
+    queue: VecDeque<Arc<Batch>>,
+    transitions: (Vec<StatusRecord>, Vec<IncidentChange>),
+    writing: Option<Writing>,
+    local: Option<LocalWork>,
+    front: Option<(i64, Arc<Batch>)>,
+    remove: Option<i64>,
+    retry_at: Mono,
+    failures: u32,
+    local_retry_at: Mono,
+}
+
+impl Flow {
+    /// A flow for a fresh writer. `spooling` when the spool holds something already, or the main database is not there.
+    #[must_use]
+    pub fn new(writer: i64, spooling: bool) -> Flow {
+        Flow {
+            writer,
+            next_number: 1,
+            spooling,
+            held: false,
+            queue: VecDeque::new(),
+            transitions: (Vec::new(), Vec::new()),
+            writing: None,
+            local: None,
+            front: None,
+            remove: None,
+            retry_at: Mono(0),
+            failures: 0,
+            local_retry_at: Mono(0),
+        }
+    }
+
+    /// The writer's id.
+    #[must_use]
+    pub fn writer(&self) -> i64 {
+        self.writer
+    }
+
+    /// The number that the next batch will have.
+    #[must_use]
+    pub fn next_number(&self) -> i64 {
+        self.next_number
+    }
+
+    /// Takes a batch that was collected under [`Flow::next_number`].
+    pub fn enqueue(&mut self, batch: Batch) {
+        debug_assert_eq!(batch.number, self.next_number);
+        self.next_number += 1;
+        self.queue.push_back(Arc::new(batch));
+    }
+
+    /// Takes a transition, to be made durable as soon as possible.
+    pub fn transition(&mut self, status: StatusRecord, change: IncidentChange) {
+        self.transitions.0.push(status);
+        self.transitions.1.push(change);
+    }
+
+    /// Results that are in memory only.
+    #[must_use]
+    pub fn results_in_memory(&self) -> usize {
+        let writing = self.writing.as_ref().filter(|w| w.work.seq.is_none() && !w.copied);
+        self.queue.iter().map(|b| b.results.len()).sum::<usize>() + writing.map_or(0, |w| w.work.batch.results.len())
+    }
+
+    /// Whether everything goes through the spool.
+    #[must_use]
+    pub fn spooling(&self) -> bool {
+        self.spooling
+    }
+
+    /// Keeps everything away from the main database, through the spool, until it is released: something must be
+    /// settled there first.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+        self.spooling |= held;
+    }
+
+    /// Nothing is left in memory: all is in the main database or in state.db.
+    #[must_use]
+    pub fn is_safe(&self) -> bool {
+        let writing = self.writing.as_ref().is_some_and(|w| w.work.seq.is_none() && !w.copied);
+        let local = matches!(self.local, Some(LocalWork::Push(_) | LocalWork::Transitions(..)));
+        self.queue.is_empty() && self.transitions.0.is_empty() && !writing && !local
+    }
+
+    /// When something may have to be done although nothing happens.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Mono> {
+        let patience = self.writing.as_ref().filter(|w| !w.copied && w.work.seq.is_none()).map(|w| w.since + PATIENCE);
+        let retry = (self.spooling && !self.held && self.writing.is_none()).then_some(self.retry_at);
+        let local = (!self.queue.is_empty() || !self.transitions.0.is_empty()).then_some(self.local_retry_at);
+        [patience, retry, local].into_iter().flatten().min()
+    }
+
+    /// What the main database's thread is to do now.
+    pub fn next_main(&mut self, now: Mono) -> Option<MainWork> {
+        if let Some(w) = &mut self.writing {
+            if !w.copied && w.work.seq.is_none() && now.since(w.since) >= PATIENCE {
+                w.copied = true;
+                self.spooling = true;
+                self.queue.push_front(Arc::clone(&w.work.batch));
+            }
+            return None;
+        }
+        let work = if self.spooling {
+            if self.held || now < self.retry_at {
+                return None;
+            }
+            let (seq, batch) = self.front.take()?;
+            MainWork { batch, seq: Some(seq) }
+        } else {
+            MainWork { batch: self.queue.pop_front()?, seq: None }
+        };
+        self.writing = Some(Writing { work: work.clone(), since: now, copied: false });
+        Some(work)
+    }
+
+    /// The main database has answered: the batch is there (now or since before), or it is not known to be.
+    pub fn main_done(&mut self, written: bool, now: Mono) {
+        let Some(Writing { work, copied, .. }) = self.writing.take() else { return };
+        if written {
+            self.failures = 0;
+            self.retry_at = now;
+            if let Some(seq) = work.seq {
+                self.remove = Some(seq);
+            }
+            return;
+        }
+        self.spooling = true;
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = now + FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(5)).min(LONGEST_PAUSE);
+        match work.seq {
+            Some(seq) => self.front = Some((seq, work.batch)),
+            None if !copied => self.queue.push_front(work.batch),
+            None => {}
+        }
+    }
+
+    /// What the thread of state.db is to do now.
+    pub fn next_local(&mut self, now: Mono) -> Option<LocalWork> {
+        if self.local.is_some() || now < self.local_retry_at {
+            return None;
+        }
+        let work = if !self.transitions.0.is_empty() {
+            let (statuses, changes) = std::mem::take(&mut self.transitions);
+            LocalWork::Transitions(self.next_number, statuses, changes)
+        } else if !self.spooling {
+            return self.remove.take().map(|seq| self.begin(LocalWork::Remove(seq)));
+        } else if let Some(batch) = self.queue.pop_front() {
+            LocalWork::Push(batch)
+        } else if let Some(seq) = self.remove.take() {
+            LocalWork::Remove(seq)
+        } else if !self.held && self.front.is_none() && self.writing.is_none() && now >= self.retry_at {
+            LocalWork::Front
+        } else {
+            return None;
+        };
+        Some(self.begin(work))
+    }
+
+    fn begin(&mut self, work: LocalWork) -> LocalWork {
+        self.local = Some(work.clone());
+        work
+    }
+
+    /// The thread of state.db has answered.
+    pub fn local_done(&mut self, done: LocalDone, now: Mono) {
+        let Some(work) = self.local.take() else { return };
+        match (work, done) {
+            (LocalWork::Front, LocalDone::Front(Some(front))) => self.front = Some(front),
+            // The spool is empty: what has come meanwhile is next, in order.
+            (LocalWork::Front, LocalDone::Front(None)) => self.spooling = false,
+            (work, LocalDone::Failed) => {
+                self.local_retry_at = now + FIRST_PAUSE;
+                match work {
+                    LocalWork::Transitions(_, mut statuses, mut changes) => {
+                        statuses.append(&mut self.transitions.0);
+                        changes.append(&mut self.transitions.1);
+                        self.transitions = (statuses, changes);
+                    }
+                    LocalWork::Push(batch) => self.queue.push_front(batch),
+                    LocalWork::Remove(seq) => self.remove = Some(seq),
+                    LocalWork::Front => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// A main database with a watermark, and a spool, as they behave from outside.
+    #[derive(Default)]
+    struct World {
+        main: Vec<i64>,
+        mark: i64,
+        spool: BTreeMap<i64, Arc<Batch>>,
+        seq: i64,
+        up: bool,
+        /// The answer to a write that arrived gets lost.
+        lose_answer: bool,
+        /// An unanswered write.
+        pending: Option<MainWork>,
+    }
+
+    impl World {
+        fn write(&mut self, batch: &Batch) {
+            if batch.number > self.mark {
+                assert_eq!(batch.number, self.mark + 1, "a hole or the wrong order");
+                self.main.push(batch.number);
+                self.mark = batch.number;
+            }
+        }
+
+        fn turn(&mut self, flow: &mut Flow, now: Mono, hang: bool) {
+            if let Some(work) = flow.next_main(now) {
+                if hang {
+                    self.pending = Some(work);
+                } else {
+                    if self.up || self.lose_answer {
+                        self.write(&work.batch);
+                    }
+                    flow.main_done(self.up, now);
+                }
+            }
+            if let Some(work) = flow.next_local(now) {
+                let done = match work {
+                    LocalWork::Push(batch) => {
+                        self.seq += 1;
+                        self.spool.insert(self.seq, batch);
+                        LocalDone::Done
+                    }
+                    LocalWork::Front => {
+                        LocalDone::Front(self.spool.first_key_value().map(|(s, b)| (*s, Arc::clone(b))))
+                    }
+                    LocalWork::Remove(seq) => {
+                        self.spool.remove(&seq);
+                        LocalDone::Done
+                    }
+                    LocalWork::Transitions(..) => LocalDone::Done,
+                };
+                flow.local_done(done, now);
+            }
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Happens {
+        Batch,
+        Up,
+        Down,
+        DownAfterCommit,
+        Turn,
+        Hang,
+        Answer(bool),
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        prop_oneof![
+            4 => Just(Happens::Batch),
+            1 => Just(Happens::Up),
+            1 => Just(Happens::Down),
+            1 => Just(Happens::DownAfterCommit),
+            8 => Just(Happens::Turn),
+            1 => Just(Happens::Hang),
+            2 => any::<bool>().prop_map(Happens::Answer),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_batch_is_written_exactly_once_and_in_order(events in proptest::collection::vec(happens(), 0..200)) {
+            let mut flow = Flow::new(1, false);
+            let mut world = World { up: true, ..World::default() };
+            let mut now = Mono(0);
+            let mut made = 0;
+            for event in events {
+                now = Mono(now.0 + 100_000);
+                match event {
+                    Happens::Batch => {
+                        made += 1;
+                        let number = flow.next_number();
+                        flow.enqueue(Batch { writer: 1, number, ..Batch::default() });
+                    }
+                    Happens::Up => (world.up, world.lose_answer) = (true, false),
+                    Happens::Down => (world.up, world.lose_answer) = (false, false),
+                    Happens::DownAfterCommit => (world.up, world.lose_answer) = (false, true),
+                    Happens::Turn => world.turn(&mut flow, now, false),
+                    Happens::Hang => if world.pending.is_none() { world.turn(&mut flow, now, true) },
+                    Happens::Answer(arrived) => if let Some(work) = world.pending.take() {
+                        if arrived { world.write(&work.batch); }
+                        flow.main_done(arrived, now);
+                    },
+                }
+            }
+            // In the end the database is back and has time.
+            world.up = true;
+            if world.pending.take().is_some() {
+                flow.main_done(false, now);
+            }
+            for _ in 0..2000 {
+                now = Mono(now.0 + 100_000);
+                world.turn(&mut flow, now, false);
+            }
+            prop_assert_eq!(&world.main, &(1..=made).collect::<Vec<_>>());
+            prop_assert!(flow.is_safe() && !flow.spooling() && world.spool.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_slow_write_is_copied_into_the_spool() {
+        let mut flow = Flow::new(1, false);
+        flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
+        assert!(flow.next_main(Mono(0)).is_some());
+        assert_eq!(flow.next_local(Mono(0)), None);
+        let later = Mono(0) + PATIENCE;
+        assert_eq!(flow.wake_at(), Some(later));
+        assert_eq!(flow.next_main(later), None);
+        assert!(matches!(flow.next_local(later), Some(LocalWork::Push(b)) if b.number == 1));
+        assert!(!flow.is_safe(), "the push has no answer yet");
+        flow.local_done(LocalDone::Done, later);
+        assert!(flow.is_safe());
+    }
+
+    #[test]
+    fn while_held_all_goes_through_the_spool() {
+        let mut flow = Flow::new(1, false);
+        flow.hold(true);
+        flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
+        assert_eq!(flow.next_main(Mono(0)), None);
+        assert!(matches!(flow.next_local(Mono(0)), Some(LocalWork::Push(_))));
+        flow.local_done(LocalDone::Done, Mono(0));
+        assert_eq!(flow.next_local(Mono(1)), None);
+        flow.hold(false);
+        assert_eq!(flow.next_local(Mono(1)), Some(LocalWork::Front));
+    }
+
+    #[test]
+    fn transitions_go_first_and_survive_a_failure() {
+        let mut flow = Flow::new(1, true);
+        flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
+        let status = StatusRecord {
+            target_id: crate::model::target::TargetId(1),
+            state: Default::default(),
+            delta: Default::default(),
+        };
+        let end = crate::model::record::IncidentEnd {
+            id: 9,
+            ended_at: crate::model::time::UtcMs(1),
+            ended_by: crate::model::incident::End::Recovered,
+        };
+        flow.transition(status, IncidentChange::Ended(end));
+        assert!(matches!(flow.next_local(Mono(0)), Some(LocalWork::Transitions(2, s, _)) if s.len() == 1));
+        flow.local_done(LocalDone::Failed, Mono(0));
+        assert_eq!(flow.next_local(Mono(1)), None, "pauses after a failure");
+        assert!(matches!(flow.next_local(Mono(1_000_000)), Some(LocalWork::Transitions(..))));
+    }
+}

@@ -1,0 +1,184 @@
+//! `apply`: what a targets file changes, decided before anything is touched.
+//!
+//! Targets are known by tenant and name. A key that the file does not hold stays as it is; without `prune` nothing is
+//! ever deleted.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::definition::{Definition, Problem};
+use super::targets_file::Entry;
+
+/// What is to be done with one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// What.
+    pub action: PlannedAction,
+    /// The definition afterwards (for a deletion: before). Its id is 0 for an insertion.
+    pub definition: Definition,
+    /// What differs: key, before, after; secrets are shown as `***`.
+    pub fields: Vec<(String, Value, Value)>,
+}
+
+/// What is done with a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlannedAction {
+    /// It is new.
+    Insert,
+    /// Some keys change.
+    Update,
+    /// The name changes, and perhaps other keys.
+    Rename,
+    /// It goes.
+    Delete,
+    /// It is as asked already.
+    Unchanged,
+}
+
+/// A target of the file that cannot be applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unplannable {
+    /// Which `[[target]]`, counted from 1.
+    pub number: usize,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub problems: Vec<Problem>,
+}
+
+/// Decides what `entries` change in `existing`.
+///
+/// # Errors
+/// Every entry that cannot be applied; then nothing is to be applied.
+pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<Vec<Planned>, Vec<Unplannable>> {
+    let by_name: HashMap<(&str, &str), &Definition> =
+        existing.iter().map(|d| ((d.tenantid.as_str(), d.name.as_str()), d)).collect();
+    let mut planned = Vec::new();
+    let mut wrong = Vec::new();
+    let mut kept: Vec<i64> = Vec::new();
+    for (i, entry) in entries.iter().enumerate() {
+        let tenant = entry.tenantid.as_str();
+        let old_name = entry.renamed_from.as_deref();
+        let same = by_name.get(&(tenant, entry.name.as_str())).copied();
+        let renamed = old_name.and_then(|old| by_name.get(&(tenant, old)).copied());
+        let mut fail = |problems| wrong.push(Unplannable { number: i + 1, name: entry.name.clone(), problems });
+        let before = match (same, renamed) {
+            (Some(same), Some(old)) if same.id != old.id => {
+                let message = format!(
+                    "both {} and {} exist: remove one of them, or leave `renamed_from` out",
+                    super::text::quoted(&old.name),
+                    super::text::quoted(&same.name)
+                );
+                fail(vec![Problem { field: "renamed_from".into(), message }]);
+                continue;
+            }
+            (Some(found), _) | (None, Some(found)) => Some(found),
+            (None, None) => None,
+        };
+        let mut after = before.cloned().unwrap_or_default();
+        let problems = match after.set_all(&entry.keys) {
+            Err(problems) => problems,
+            Ok(()) => after.validate().err().unwrap_or_default(),
+        };
+        if !problems.is_empty() {
+            fail(problems);
+            continue;
+        }
+        let action = match before {
+            None => PlannedAction::Insert,
+            Some(b) if *b == after => PlannedAction::Unchanged,
+            Some(b) if b.name != after.name => PlannedAction::Rename,
+            Some(_) => PlannedAction::Update,
+        };
+        kept.extend(before.map(|b| b.id));
+        planned.push(Planned { action, fields: differences(before, &after), definition: after });
+    }
+    if prune {
+        planned.extend(existing.iter().filter(|d| !kept.contains(&d.id)).map(|d| Planned {
+            action: PlannedAction::Delete,
+            definition: d.clone(),
+            fields: Vec::new(),
+        }));
+    }
+    if wrong.is_empty() { Ok(planned) } else { Err(wrong) }
+}
+
+/// Key, before, after of everything that differs. A new target is compared with the defaults.
+#[must_use]
+pub fn differences(before: Option<&Definition>, after: &Definition) -> Vec<(String, Value, Value)> {
+    let default = Definition::default();
+    let b = before.unwrap_or(&default);
+    let (shown_before, shown_after) = (b.to_json(), after.to_json());
+    shown_after
+        .into_iter()
+        .filter_map(|(key, to)| {
+            let from = shown_before.get(&key).cloned().unwrap_or(Value::Null);
+            // A secret looks alike before and after.
+            let changed = match key.as_str() {
+                "authn_parms" => b.authn_parms != after.authn_parms,
+                "headers" => b.headers != after.headers,
+                _ => from != to,
+            };
+            changed.then_some((key, from, to))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::targets_file::parse;
+
+    fn existing() -> Vec<Definition> {
+        ["a", "b"]
+            .iter()
+            .zip(1..)
+            .map(|(name, id)| Definition {
+                id,
+                name: (*name).into(),
+                url: "http://h/".into(),
+                authn: "BASIC".into(),
+                authn_parms: Some(crate::secret::Secret::new("user=u,password=hunter2")),
+                ..Definition::default()
+            })
+            .collect()
+    }
+
+    fn actions(file: &str, prune: bool) -> Vec<(PlannedAction, String)> {
+        plan(&existing(), &parse(file).unwrap(), prune)
+            .unwrap()
+            .into_iter()
+            .map(|p| (p.action, p.definition.name))
+            .collect()
+    }
+
+    #[test]
+    fn only_what_is_written_changes_and_nothing_is_deleted_unasked() {
+        let file = "[[target]]\nname='a'\nurl='http://h/'\nfrequency='5s'\n[[target]]\nname='c'\nurl='http://h/'";
+        let planned = plan(&existing(), &parse(file).unwrap(), false).unwrap();
+        assert_eq!(planned.len(), 2);
+        assert_eq!(planned[0].fields, vec![("frequency_ms".into(), 60_000.into(), 5_000.into())]);
+        assert!(planned[0].definition.authn_parms.is_some(), "an absent secret is unchanged");
+        assert_eq!(actions(file, true).last().unwrap(), &(PlannedAction::Delete, "b".into()));
+        assert_eq!(actions("[[target]]\nname='b'\nurl='http://h/'", false)[0].0, PlannedAction::Unchanged);
+    }
+
+    #[test]
+    fn a_rename_keeps_the_id() {
+        let file = "[[target]]\nname='z'\nrenamed_from='a'\nurl='http://h/'";
+        let planned = plan(&existing(), &parse(file).unwrap(), true).unwrap();
+        assert_eq!((planned[0].action, planned[0].definition.id), (PlannedAction::Rename, 1));
+        assert_eq!(planned[0].fields, vec![("name".into(), "a".into(), "z".into())]);
+        assert_eq!(planned.len(), 2, "only b is pruned");
+        let both = "[[target]]\nname='b'\nrenamed_from='a'\nurl='http://h/'";
+        assert!(plan(&existing(), &parse(both).unwrap(), false).unwrap_err()[0].problems[0].message.contains("both"));
+    }
+
+    #[test]
+    fn a_changed_secret_is_a_change_that_is_not_shown() {
+        let file = "[[target]]\nname='a'\nurl='http://h/'\nauthn='BASIC'\nauthn_parms='user=u,password=other'";
+        let planned = plan(&existing(), &parse(file).unwrap(), false).unwrap();
+        assert_eq!(planned[0].fields, vec![("authn_parms".into(), "***".into(), "***".into())]);
+    }
+}

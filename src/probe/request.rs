@@ -1,0 +1,148 @@
+//! What is sent: headers, authentication, body; and what must never be shown of it.
+
+use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use awc::http::uri::{PathAndQuery, Uri};
+use base64::Engine;
+use url::Position;
+
+use super::redirect::Hop;
+use super::verdict::Failure;
+use crate::model::auth::Auth;
+use crate::model::definition::is_secret_header;
+use crate::model::reason::Reason;
+use crate::model::target::{Method, Target};
+use crate::secret::{Secret, SecretPolicy};
+
+/// An `Authorization` header that is ready to be sent.
+pub struct Authorization {
+    value: HeaderValue,
+    secret: Secret,
+}
+
+/// Prepares the target's authentication.
+///
+/// # Errors
+/// When a reference does not resolve, or the value cannot stand in a header.
+pub fn authorization(auth: &Auth, policy: &SecretPolicy) -> Result<Option<Authorization>, Failure> {
+    let resolve = |field: &str, secret| {
+        policy.resolve(secret).map_err(|e| {
+            let mut text = format!("preparing {} authentication: `{field}`: {e}", auth.kind());
+            if let Some(source) = std::error::Error::source(&e) {
+                text.push_str(": ");
+                text.push_str(&source.to_string());
+            }
+            Failure::complete(Reason::AuthConfig, crate::model::text::escape_controls(&text).into_owned())
+        })
+    };
+    let (field, secret, text) = match auth {
+        Auth::None => return Ok(None),
+        Auth::Basic { user, password } => {
+            let password = resolve("password", password)?;
+            let pair = format!("{user}:{}", password.expose());
+            ("password", password, format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
+        }
+        Auth::Bearer { token } => {
+            let token = resolve("token", token)?;
+            let text = format!("Bearer {}", token.expose());
+            ("token", token, text)
+        }
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        Failure::complete(
+            Reason::AuthConfig,
+            format!("preparing {} authentication: `{field}` holds a character that no header can carry", auth.kind()),
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(Some(Authorization { value, secret }))
+}
+
+/// The request line's URI. Scheme and authority are for awc only: the connection stands already, and `http` keeps
+/// awc from any TLS of its own.
+///
+/// # Errors
+/// When the path cannot stand in a request line, which a checked URL does not allow.
+pub fn uri(hop: &Hop<'_>) -> Result<Uri, Failure> {
+    let path = PathAndQuery::try_from(&hop.url[Position::BeforePath..Position::AfterQuery]);
+    path.ok()
+        .and_then(|path| Uri::builder().scheme("http").authority("target").path_and_query(path).build().ok())
+        .ok_or_else(|| Failure::new(Reason::Internal, "writing the request: its path is not fit for HTTP"))
+}
+
+/// Fills in the headers of one hop.
+///
+/// # Errors
+/// When a header cannot be sent, which a checked target does not allow.
+pub fn headers(
+    map: &mut HeaderMap,
+    target: &Target,
+    hop: &Hop<'_>,
+    authorization: Option<&Authorization>,
+    user_agent: &HeaderValue,
+) -> Result<(), Failure> {
+    let unfit = |name: &str| Failure::new(Reason::Internal, format!("writing the request: header {name} is not fit"));
+    let host = match &target.host {
+        Some(host) if hop.same_origin => host.as_str(),
+        _ => &hop.url[Position::BeforeHost..Position::AfterPort],
+    };
+    map.insert(header::HOST, HeaderValue::from_str(host).map_err(|_| unfit("host"))?);
+    for (name, value) in &target.headers {
+        let about_body = name.len() > 8 && name.as_bytes()[..8].eq_ignore_ascii_case(b"content-");
+        if (!hop.same_origin && is_secret_header(name)) || (about_body && !hop.with_body && target.body.is_some()) {
+            continue;
+        }
+        let value = HeaderValue::from_str(value).or_else(|_| HeaderValue::from_bytes(value.as_bytes()));
+        map.append(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit(name))?, value.map_err(|_| unfit(name))?);
+    }
+    if let Some(authorization) = authorization
+        && hop.same_origin
+    {
+        map.insert(header::AUTHORIZATION, authorization.value.clone());
+    }
+    if !map.contains_key(header::USER_AGENT) {
+        map.insert(header::USER_AGENT, user_agent.clone());
+    }
+    if !map.contains_key(header::ACCEPT) {
+        map.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    }
+    Ok(())
+}
+
+/// Whether a request without a body says so with `Content-Length: 0` (RFC 9110 section 8.6).
+#[must_use]
+pub fn says_empty(method: Method) -> bool {
+    matches!(method, Method::Post | Method::Put | Method::Patch)
+}
+
+/// The method for awc.
+#[must_use]
+pub fn method(method: Method) -> awc::http::Method {
+    match method {
+        Method::Get => awc::http::Method::GET,
+        Method::Put => awc::http::Method::PUT,
+        Method::Post => awc::http::Method::POST,
+        Method::Delete => awc::http::Method::DELETE,
+        Method::Head => awc::http::Method::HEAD,
+        Method::Patch => awc::http::Method::PATCH,
+        Method::Options => awc::http::Method::OPTIONS,
+    }
+}
+
+/// So many characters in common with a secret are too many to be shown.
+const LEAK: usize = 5;
+
+/// Whether `text`, which a server sent, repeats a part of a secret that was sent to it.
+#[must_use]
+pub fn leaks(text: &str, target: &Target, authorization: Option<&Authorization>) -> bool {
+    let text = text.as_bytes();
+    let repeats = |secret: &[u8]| {
+        let n = secret.len().min(LEAK);
+        n > 0 && secret.windows(n).any(|w| text.windows(n).any(|t| t == w))
+    };
+    let of_auth = authorization.is_some_and(|a| {
+        let value = a.value.as_bytes();
+        let encoded = value.iter().position(|b| *b == b' ').map_or(value, |at| &value[at + 1..]);
+        repeats(encoded) || repeats(a.secret.expose().as_bytes())
+    });
+    of_auth || target.headers.iter().any(|(n, v)| is_secret_header(n) && repeats(v.as_bytes()))
+}

@@ -1,0 +1,251 @@
+//! What went wrong, as a reason and a sentence; pure.
+//!
+//! The sentence says what was tried, what happened, after how long, and what that usually means:
+//! `connecting to 127.0.0.1:81: connection refused after 0.2 ms; usually nothing listens on that port: …`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::head::Framing;
+use super::io::Broken;
+use super::recorder::Phase;
+use crate::model::reason::Reason;
+use crate::net::{NetError, TlsError};
+
+/// Why a probe did not pass, before it is a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The word for it.
+    pub reason: Reason,
+    /// `what was tried: what happened`, free of control characters.
+    pub text: String,
+    /// The text says all there is to say: neither a time nor a guess is added.
+    pub complete: bool,
+}
+
+impl Failure {
+    /// A failure whose sentence gets its time and what it usually means.
+    #[must_use]
+    pub fn new(reason: Reason, text: impl Into<String>) -> Failure {
+        Failure { reason, text: text.into(), complete: false }
+    }
+
+    /// A failure whose text already says what to do.
+    #[must_use]
+    pub fn complete(reason: Reason, text: impl Into<String>) -> Failure {
+        Failure { reason, text: text.into(), complete: true }
+    }
+
+    /// The sentence for people.
+    #[must_use]
+    pub fn sentence(&self, after: Duration) -> String {
+        if self.complete {
+            return self.text.clone();
+        }
+        format!("{} after {}; usually {}", self.text, span(after), self.reason.usually())
+    }
+}
+
+impl From<NetError> for Failure {
+    fn from(e: NetError) -> Failure {
+        match &e {
+            NetError::Tls(TlsError::Authorities(_) | TlsError::ServerName(_)) => {
+                Failure::complete(e.reason(), e.to_string())
+            }
+            _ => Failure::new(e.reason(), e.to_string()),
+        }
+    }
+}
+
+/// A time as people read it: `0.2 ms`, `12 ms`, `1.50 s`.
+#[must_use]
+pub fn span(d: Duration) -> String {
+    let ms = d.as_secs_f64() * 1000.0;
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.2} s", ms / 1000.0),
+    }
+}
+
+/// The deadline passed in `phase`.
+#[must_use]
+pub fn timed_out(phase: Phase, host: &str, peer: Option<SocketAddr>, body_bytes: u32, timeout: Duration) -> Failure {
+    let peer = peer.map_or_else(|| host.to_owned(), |p| p.to_string());
+    let within = span(timeout);
+    let (reason, text) = match phase {
+        Phase::Resolve => (Reason::TimeoutResolve, format!("resolving {host}: no answer within {within}")),
+        Phase::Start | Phase::Connect => {
+            (Reason::TimeoutConnect, format!("connecting to {peer}: no answer within {within}"))
+        }
+        Phase::Tls => (Reason::TimeoutTls, format!("TLS handshake with {peer}: not complete within {within}")),
+        Phase::Send => (Reason::TimeoutSend, format!("sending the request to {peer}: not taken within {within}")),
+        Phase::FirstByte => {
+            (Reason::TimeoutFirstByte, format!("waiting for the answer of {peer}: no byte came within {within}"))
+        }
+        Phase::Head => {
+            (Reason::TimeoutHead, format!("reading the answer's head from {peer}: not complete within {within}"))
+        }
+        Phase::Body => {
+            (Reason::TimeoutBody, format!("reading the body from {peer}: only {body_bytes} bytes came within {within}"))
+        }
+    };
+    Failure::complete(reason, format!("{text}; usually {}", reason.usually()))
+}
+
+/// What is known when no head could be read.
+#[derive(Debug, Clone, Copy)]
+pub struct NoHead<'a> {
+    /// From whom.
+    pub peer: Option<SocketAddr>,
+    /// How the connection broke.
+    pub broken: Option<&'a Broken>,
+    /// The server closed its side.
+    pub eof: bool,
+    /// Bytes that came.
+    pub received: u64,
+    /// The head was too long to go on.
+    pub too_large: bool,
+    /// It does not begin as HTTP/1.x does: how it begins, or that this is not shown.
+    pub foreign: Option<&'a str>,
+    /// What the reader said.
+    pub error: &'a str,
+}
+
+/// There is no head.
+#[must_use]
+pub fn no_head(seen: NoHead<'_>) -> Failure {
+    let peer = seen.peer.map_or_else(|| "the server".to_owned(), |p| p.to_string());
+    let (doing, within) = match seen.received {
+        0 => (format!("waiting for the answer of {peer}"), "before any answer"),
+        _ => (format!("reading the answer's head from {peer}"), "within the head"),
+    };
+    if let Some(foreign) = seen.foreign {
+        return Failure::new(Reason::Protocol, format!("{doing}: it is not HTTP/1.x {foreign}"));
+    }
+    if let Some(broken) = seen.broken {
+        return broke(&doing, broken, within);
+    }
+    if seen.too_large {
+        return Failure::new(Reason::Protocol, format!("{doing}: it is longer than 128 KiB"));
+    }
+    if seen.eof {
+        return Failure::new(Reason::ClosedEarly, format!("{doing}: the connection was closed {within}"));
+    }
+    Failure::new(Reason::Protocol, format!("{doing}: {}", seen.error))
+}
+
+/// A connection that broke.
+#[must_use]
+pub fn broke(doing: &str, broken: &Broken, within: &str) -> Failure {
+    match broken {
+        Broken::Reset => Failure::new(Reason::Reset, format!("{doing}: the connection was reset {within}")),
+        Broken::Tls(why) => Failure::new(Reason::TlsHandshake, format!("{doing}: {why}")),
+        Broken::Resources(why) => Failure::new(Reason::LocalResources, format!("{doing}: {why}")),
+        Broken::Other(why) => Failure::new(Reason::Reset, format!("{doing}: the connection broke {within}: {why}")),
+    }
+}
+
+/// How the reading of a body ended.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyEnd<'a> {
+    /// From whom.
+    pub peer: Option<SocketAddr>,
+    /// How the end was to be known.
+    pub framing: Framing,
+    /// Bytes that came.
+    pub received: u64,
+    /// The server closed its side.
+    pub eof: bool,
+    /// How the connection broke.
+    pub broken: Option<&'a Broken>,
+    /// What the reader said, and whether it was about the form of the body.
+    pub error: Option<(&'a str, bool)>,
+}
+
+/// Whether a body is whole.
+///
+/// # Errors
+/// What it lacks.
+pub fn body_end(seen: BodyEnd<'_>) -> Result<(), Failure> {
+    let peer = seen.peer.map_or_else(|| "the server".to_owned(), |p| p.to_string());
+    let doing = format_args!("reading the body from {peer}");
+    let came = match seen.framing {
+        Framing::Length(n) => format!("after {} of {n} bytes", seen.received),
+        _ => format!("after {} bytes", seen.received),
+    };
+    if let Some(broken) = seen.broken {
+        return Err(broke(&doing.to_string(), broken, &came));
+    }
+    if let Some((text, true)) = seen.error {
+        return Err(Failure::new(Reason::Protocol, format!("{doing}: its framing is broken {came}: {text}")));
+    }
+    let truncated = match seen.framing {
+        Framing::Length(n) => seen.received < n,
+        Framing::Chunked => seen.eof,
+        Framing::None | Framing::Close => false,
+    };
+    match seen.error {
+        _ if truncated => Err(Failure::new(Reason::ClosedEarly, format!("{doing}: the connection was closed {came}"))),
+        Some((_, _)) if seen.eof => {
+            Err(Failure::new(Reason::ClosedEarly, format!("{doing}: the connection was closed {came}")))
+        }
+        Some((text, _)) => Err(Failure::new(Reason::Protocol, format!("{doing}: {text} {came}"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: Option<SocketAddr> = Some(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80));
+
+    #[test]
+    fn a_sentence_says_what_when_and_why() {
+        let failure = Failure::new(Reason::ConnectRefused, "connecting to 127.0.0.1:80: connection refused");
+        assert_eq!(
+            failure.sentence(Duration::from_micros(240)),
+            "connecting to 127.0.0.1:80: connection refused after 0.2 ms; \
+             usually nothing listens on that port: the service is stopped or starting"
+        );
+        assert_eq!(span(Duration::from_millis(1500)), "1.50 s");
+        assert_eq!(span(Duration::from_millis(42)), "42 ms");
+    }
+
+    #[test]
+    fn each_phase_has_its_timeout() {
+        let reason = |phase| timed_out(phase, "a.test", PEER, 3, Duration::from_secs(2)).reason;
+        for (phase, expected) in [
+            (Phase::Resolve, Reason::TimeoutResolve),
+            (Phase::Connect, Reason::TimeoutConnect),
+            (Phase::Tls, Reason::TimeoutTls),
+            (Phase::Send, Reason::TimeoutSend),
+            (Phase::FirstByte, Reason::TimeoutFirstByte),
+            (Phase::Head, Reason::TimeoutHead),
+            (Phase::Body, Reason::TimeoutBody),
+        ] {
+            assert_eq!(reason(phase), expected);
+        }
+    }
+
+    #[test]
+    fn truncation_is_judged_by_framing() {
+        let end = |framing, received, eof, error| {
+            body_end(BodyEnd { peer: PEER, framing, received, eof, broken: None, error }).err().map(|f| f.reason)
+        };
+        assert_eq!(end(Framing::Length(100), 5, true, None), Some(Reason::ClosedEarly));
+        assert_eq!(end(Framing::Length(5), 5, false, None), None);
+        assert_eq!(end(Framing::Chunked, 5, true, None), Some(Reason::ClosedEarly));
+        assert_eq!(end(Framing::Chunked, 5, false, None), None);
+        assert_eq!(end(Framing::Close, 5, true, None), None);
+        assert_eq!(end(Framing::Chunked, 5, false, Some(("bad chunk", true))), Some(Reason::Protocol));
+        assert_eq!(end(Framing::Chunked, 5, true, Some(("left over", false))), Some(Reason::ClosedEarly));
+    }
+
+    #[test]
+    fn our_own_lack_is_never_the_servers_fault() {
+        let broken = Broken::Resources("no buffer space available".into());
+        assert_eq!(broke("sending", &broken, "before any answer").reason, Reason::LocalResources);
+    }
+}

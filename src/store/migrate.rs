@@ -1,0 +1,163 @@
+//! Tables: made and changed at start, safe when several daemons start at once.
+//!
+//! ```text
+//!  MySQL    GET_LOCK(name of the database) -> look -> run what is pending -> RELEASE_LOCK   (a lost session frees it)
+//!  SQLite   BEGIN IMMEDIATE                -> look -> run what is pending -> COMMIT
+//! ```
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::bounded::Bounded;
+use super::connect::Mysql;
+use super::error::{StoreError, tidy};
+use super::{Db, Store};
+
+const MYSQL: EmbeddedMigrations = embed_migrations!("migrations/mysql");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// A migration of a big table may take long; nobody else can do it meanwhile.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(600);
+/// How long to wait for another daemon that migrates.
+const LOCK_SECONDS: u32 = 60;
+
+#[derive(QueryableByName)]
+pub(super) struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct Got {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    got: Option<i64>,
+}
+
+impl Store {
+    /// Brings the schema up to this version; the versions that were run, none when it was there already.
+    ///
+    /// # Errors
+    /// [`StoreError::TooNew`] when a newer skypunch was here, [`StoreError::Foreign`] when the database belongs to
+    /// something else: nothing was changed then.
+    pub fn migrate(&mut self) -> Result<Vec<String>, StoreError> {
+        let timeout = self.timeout;
+        self.run(|db| match db {
+            Db::Sqlite(c) => c.immediate_transaction(|c| up(c, SQLITE, SQLITE_TABLES)),
+            Db::Mysql(c, bounded) => locked(c, bounded, timeout, |c| up(c, MYSQL, MYSQL_TABLES)),
+        })
+    }
+
+    /// Takes the last migration back, with all that its tables held; its version, or `None` when there is none left.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn revert_last_migration(&mut self) -> Result<Option<String>, StoreError> {
+        let timeout = self.timeout;
+        self.run(|db| match db {
+            Db::Sqlite(c) => c.immediate_transaction(|c| down(c, SQLITE)),
+            Db::Mysql(c, bounded) => locked(c, bounded, timeout, |c| down(c, MYSQL)),
+        })
+    }
+}
+
+/// Runs `f` while no other daemon migrates this database. MySQL commits DDL by itself, so no transaction can do this.
+fn locked<T>(
+    c: &mut Mysql,
+    bounded: &Bounded,
+    timeout: Duration,
+    f: impl FnOnce(&mut Mysql) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    bounded.set_limit(MIGRATION_LIMIT);
+    let name = "CONCAT('skypunch.migrate.', MD5(DATABASE()))";
+    let lock = format!("SELECT CAST(GET_LOCK({name}, {LOCK_SECONDS}) AS SIGNED) AS got");
+    let got = diesel::sql_query(lock).get_result::<Got>(c)?;
+    if got.got != Some(1) {
+        let text = format!("another skypunch has been changing its tables for {LOCK_SECONDS} s");
+        return Err(StoreError::Locked(text));
+    }
+    let result = f(c);
+    diesel::sql_query(format!("SELECT CAST(RELEASE_LOCK({name}) AS SIGNED) AS got")).get_result::<Got>(c)?;
+    bounded.set_limit(timeout);
+    result
+}
+
+const MYSQL_TABLES: &str = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()";
+
+/// The tables of a SQLite file.
+pub(super) const SQLITE_TABLES: &str =
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'";
+
+type DieselResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn failed(e: &(dyn std::error::Error + Send + Sync)) -> StoreError {
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(s) = source {
+        text.push_str(": ");
+        text.push_str(&s.to_string());
+        source = s.source();
+    }
+    StoreError::from(diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::Unknown, Box::new(text)))
+}
+
+fn step<T>(result: DieselResult<T>) -> Result<T, StoreError> {
+    result.map_err(|e| match e.downcast::<diesel::result::Error>() {
+        Ok(e) => StoreError::from(*e),
+        Err(e) => failed(e.as_ref()),
+    })
+}
+
+/// Checks whose database it is, then runs what is pending.
+pub(super) fn up<C>(c: &mut C, source: EmbeddedMigrations, tables: &str) -> Result<Vec<String>, StoreError>
+where
+    C: MigrationHarness<C::Backend> + diesel::connection::LoadConnection,
+    C::Backend: diesel::backend::DieselReserveSpecialization,
+    diesel::query_builder::SqlQuery: for<'q> diesel::query_dsl::methods::LoadQuery<'q, C, Name>,
+    EmbeddedMigrations: MigrationSource<C::Backend>,
+{
+    let tables: Vec<Name> = diesel::sql_query(tables).load(c)?;
+    let tables: BTreeSet<&str> = tables.iter().map(|t| t.name.as_str()).collect();
+    let known: Vec<Box<dyn Migration<C::Backend>>> = step(source.migrations())?;
+    let known: BTreeSet<String> = known.iter().map(|m| m.name().version().to_string()).collect();
+    if tables.contains("__diesel_schema_migrations") {
+        let applied: BTreeSet<String> = step(c.applied_migrations())?.iter().map(MigrationVersion::to_string).collect();
+        if let Some(unknown) = applied.iter().rev().find(|v| !known.contains(*v)) {
+            return Err(if applied.iter().any(|v| known.contains(v)) {
+                StoreError::TooNew(tidy(unknown))
+            } else {
+                StoreError::Foreign(
+                    "the database belongs to another program: give skypunch a database of its own in [database] url"
+                        .into(),
+                )
+            });
+        }
+    } else if tables.contains("versions") && tables.contains("targets") {
+        return Err(StoreError::Foreign(
+            "the database is that of skypunch 0.3.0: give this version a new one and import the old".into(),
+        ));
+    } else if !tables.is_empty() {
+        return Err(StoreError::Foreign(format!(
+            "the database holds tables that are not skypunch's ({}): give it a database of its own in [database] url",
+            tidy(&tables.iter().take(3).copied().collect::<Vec<_>>().join(", "))
+        )));
+    }
+    let run = step(c.run_pending_migrations(source))?;
+    Ok(run.iter().map(MigrationVersion::to_string).collect())
+}
+
+fn down<C>(c: &mut C, source: EmbeddedMigrations) -> Result<Option<String>, StoreError>
+where
+    C: MigrationHarness<C::Backend> + Connection,
+    C::Backend: diesel::backend::DieselReserveSpecialization,
+    EmbeddedMigrations: MigrationSource<C::Backend>,
+{
+    if step(c.applied_migrations())?.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(step(c.revert_last_migration(source))?.to_string()))
+}

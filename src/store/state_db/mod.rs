@@ -1,0 +1,158 @@
+//! state.db: what must not be lost when the main database is away, whatever that is.
+//!
+//! ```text
+//!  definitions       the last known form of each: the daemon starts from them without a database
+//!  target_status     where each target stood at its last transition
+//!  incidents, events what has to be told, durable before anybody is told          transitions.rs
+//!  spool             batches on their way to the main database, first in first out      spool.rs
+//! ```
+//!
+//! One SQLite file, one thread, synchronous=FULL: what a method has returned survives a loss of power.
+
+mod codec;
+mod schema;
+mod spool;
+mod transitions;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use serde_json::Value;
+
+use self::schema::definitions;
+use super::connect::{Synchronous, open_sqlite};
+use super::error::StoreError;
+use super::migrate::{SQLITE_TABLES, up};
+use crate::model::definition::Definition;
+
+pub use self::spool::{SpoolPush, SpoolSize};
+pub use self::transitions::{EventKind, EventRecord};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/state");
+
+/// Only this daemon writes the file; a person's look at it may hold a lock for a moment.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The local file. Blocking: belongs on a plain thread.
+pub struct StateDb {
+    c: SqliteConnection,
+    path: PathBuf,
+    max_bytes: u64,
+    size: SpoolSize,
+}
+
+impl StateDb {
+    /// Replaces the last known definitions by these.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn save_all_definitions(&mut self, all: &[Definition]) -> Result<(), StoreError> {
+        let known: Vec<i64> =
+            definitions::table.select(definitions::id).load(&mut self.c).map_err(|e| at(&self.path, e.into()))?;
+        let kept: std::collections::HashSet<i64> = all.iter().map(|d| d.id).collect();
+        let gone: Vec<i64> = known.into_iter().filter(|id| !kept.contains(id)).collect();
+        self.save_definitions(all, &gone)
+    }
+
+    /// Opens the file and brings its tables up to this version; makes it where there is none. `max_bytes` bounds the
+    /// spool (see [`StateDb::spool_push`]).
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with what to do when the file is no database any more, [`StoreError::TooNew`] when a
+    /// newer skypunch has written it, [`StoreError::Setting`] when it cannot be opened.
+    pub fn open(path: &Path, max_bytes: u64) -> Result<StateDb, StoreError> {
+        let open = || {
+            let mut c = open_sqlite(path, WAIT, Synchronous::Full)?;
+            c.immediate_transaction(|c| up(c, MIGRATIONS, SQLITE_TABLES))?;
+            let size = spool::measure(&mut c)?;
+            Ok(StateDb { c, path: path.to_path_buf(), max_bytes, size })
+        };
+        open().map_err(|e| at(path, e))
+    }
+
+    /// The last known definitions, in the order of ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; a definition that cannot be read is left out.
+    pub fn load_definitions(&mut self) -> Result<Vec<Definition>, StoreError> {
+        let rows: Vec<String> = definitions::table
+            .order(definitions::id)
+            .select(definitions::definition)
+            .load(&mut self.c)
+            .map_err(|e| at(&self.path, e.into()))?;
+        Ok(rows.iter().filter_map(|text| read_definition(text)).collect())
+    }
+
+    /// Keeps `upserts` and forgets `removed`, in one transaction.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was changed then.
+    pub fn save_definitions(&mut self, upserts: &[Definition], removed: &[i64]) -> Result<(), StoreError> {
+        let rows = upserts.iter().map(|d| {
+            let text = serde_json::to_string(d).map_err(|e| StoreError::Rejected(format!("a definition: {e}")))?;
+            Ok((definitions::id.eq(d.id), definitions::definition.eq(text)))
+        });
+        let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+        self.write(|c| {
+            for chunk in rows.chunks(500) {
+                diesel::replace_into(definitions::table).values(chunk).execute(c)?;
+            }
+            for chunk in removed.chunks(500) {
+                diesel::delete(definitions::table.filter(definitions::id.eq_any(chunk))).execute(c)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs one durable transaction.
+    fn write<T>(&mut self, f: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.c.immediate_transaction(f).map_err(|e| at(&self.path, e))
+    }
+}
+
+impl std::fmt::Debug for StateDb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateDb").field("path", &self.path).field("spool", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// Says which file is damaged and what to do.
+fn at(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Damaged(what) => StoreError::Damaged(format!(
+            "{what}; move {} and its -wal and -shm files away and start again: definitions come from the main \
+             database, results that were not yet written there are lost",
+            path.display()
+        )),
+        e => e,
+    }
+}
+
+/// Reads a definition that this or an older version has written: keys that were not there yet take their defaults.
+fn read_definition(text: &str) -> Option<Definition> {
+    if let Ok(definition) = serde_json::from_str(text) {
+        return Some(definition);
+    }
+    let (Ok(Value::Object(mut all)), Ok(Value::Object(known))) =
+        (serde_json::to_value(Definition::default()), serde_json::from_str(text))
+    else {
+        return None;
+    };
+    all.extend(known);
+    serde_json::from_value(Value::Object(all)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_of_an_older_version_reads_with_defaults() {
+        let d = read_definition(r#"{"id": 3, "name": "x", "url": "http://x/"}"#).unwrap();
+        assert_eq!((d.id, d.name.as_str(), d.frequency_ms), (3, "x", 60_000));
+        assert_eq!(read_definition("{"), None);
+        assert_eq!(read_definition(r#"{"id": "three"}"#), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! Transitions: durable here before anybody is told.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+
+use super::schema::{events, spool};
+use super::{StateDb, codec};
+use crate::model::incident::{End, Incident};
+use crate::model::record::{IncidentChange, StatusRecord};
+use crate::model::target::TargetId;
+use crate::model::time::UtcMs;
+use crate::store::rows::{IncidentRow, StatusRow};
+use crate::store::schema::{incidents, target_status};
+use crate::store::{StoreError, StoredStatus};
+
+/// What happened to an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// It began.
+    Opened,
+    /// The target passed again.
+    Recovered,
+    /// The target is no longer watched: nobody is told.
+    Withdrawn,
+}
+
+impl EventKind {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::Opened => "opened",
+            EventKind::Recovered => End::Recovered.as_str(),
+            EventKind::Withdrawn => End::Withdrawn.as_str(),
+        }
+    }
+
+    fn parse(word: &str) -> Option<EventKind> {
+        [EventKind::Opened, EventKind::Recovered, EventKind::Withdrawn].into_iter().find(|k| k.as_str() == word)
+    }
+}
+
+/// One row of `events`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Grows by time, never given twice.
+    pub id: i64,
+    /// The incident.
+    pub incident_id: i64,
+    /// Its target.
+    pub target_id: TargetId,
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub at: UtcMs,
+}
+
+impl StateDb {
+    /// Keeps what transitions left behind, in one transaction that is on the disk when this returns: statuses (with
+    /// absolute counters), incidents, and an event for each change. Recording the same again changes nothing more.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was kept then.
+    pub fn record_transitions(
+        &mut self,
+        writer: i64,
+        number: i64,
+        statuses: &[StatusRecord],
+        changes: &[IncidentChange],
+    ) -> Result<(), StoreError> {
+        let rows: Vec<StatusRow<'_>> =
+            statuses.iter().map(|s| StatusRow::new(s, &s.state.counters, 0, writer, number)).collect();
+        self.write(|c| {
+            for chunk in rows.chunks(500) {
+                diesel::replace_into(target_status::table).values(chunk).execute(c)?;
+            }
+            for change in changes {
+                match change {
+                    IncidentChange::Opened(incident) => {
+                        let row = IncidentRow::new(incident)?;
+                        diesel::insert_or_ignore_into(incidents::table).values(row).execute(c)?;
+                        add_event(c, incident.id, incident.target_id, EventKind::Opened, incident.started_at)?;
+                    }
+                    IncidentChange::Ended(end) => {
+                        let open = incidents::table.find(end.id).filter(incidents::ended_at.is_null());
+                        let values =
+                            (incidents::ended_at.eq(end.ended_at.0), incidents::ended_by.eq(end.ended_by.as_str()));
+                        let ended = diesel::update(open).set(values).execute(c)?;
+                        let of = incidents::table.find(end.id).select(incidents::subject_id);
+                        if ended == 1
+                            && let Some(target) = of.first::<i64>(c).optional()?
+                        {
+                            let kind = match end.ended_by {
+                                End::Recovered => EventKind::Recovered,
+                                End::Withdrawn => EventKind::Withdrawn,
+                            };
+                            add_event(c, end.id, TargetId(target), kind, end.ended_at)?;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The newest state of each target that this file knows: that of its last transition, or of the last batch that is
+    /// still in the spool. Counters are absolute.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn load_statuses(&mut self) -> Result<Vec<StoredStatus>, StoreError> {
+        let rows: Vec<StatusRow<'static>> = target_status::table.load(&mut self.c)?;
+        let mut newest: HashMap<TargetId, StoredStatus> = HashMap::with_capacity(rows.len());
+        for stored in rows.into_iter().map(StatusRow::into_stored) {
+            newest.insert(stored.target_id, stored);
+        }
+        let seqs: Vec<i64> = spool::table.order(spool::seq).select(spool::seq).load(&mut self.c)?;
+        for seq in seqs {
+            let body: Vec<u8> = spool::table.find(seq).select(spool::body).first(&mut self.c)?;
+            // One that cannot be read is met again, and reported, when it is its turn to be written.
+            let Ok(batch) = codec::decode(&body) else { continue };
+            let (writer, number) = (batch.writer, batch.number);
+            for s in batch.statuses {
+                let older =
+                    newest.get(&s.target_id).is_none_or(|known| (known.writer, known.number) <= (writer, number));
+                if older {
+                    let stored = StoredStatus { target_id: s.target_id, state: s.state, writer, number };
+                    newest.insert(s.target_id, stored);
+                }
+            }
+        }
+        let mut all: Vec<StoredStatus> = newest.into_values().collect();
+        all.sort_unstable_by_key(|s| s.target_id);
+        Ok(all)
+    }
+
+    /// Forgets the statuses of targets that are gone.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn forget_statuses(&mut self, targets: &[i64]) -> Result<(), StoreError> {
+        self.write(|c| {
+            for chunk in targets.chunks(500) {
+                diesel::delete(target_status::table.filter(target_status::target_id.eq_any(chunk))).execute(c)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Incidents that have not ended, the oldest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn open_incidents(&mut self) -> Result<Vec<Incident>, StoreError> {
+        let open = incidents::table.filter(incidents::ended_at.is_null()).order(incidents::id);
+        let rows: Vec<IncidentRow<'static>> = open.load(&mut self.c)?;
+        Ok(rows.into_iter().map(IncidentRow::into_incident).collect())
+    }
+
+    /// Events after `after`, the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn events_after(&mut self, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        let query = events::table.filter(events::id.gt(after)).order(events::id).limit(limit.into());
+        let rows: Vec<(i64, i64, i64, String, i64)> = query.load(&mut self.c)?;
+        let event = |(id, incident_id, target_id, kind, at): (i64, i64, i64, String, i64)| {
+            let kind = EventKind::parse(&kind)?;
+            Some(EventRecord { id, incident_id, target_id: TargetId(target_id), kind, at: UtcMs(at) })
+        };
+        Ok(rows.into_iter().filter_map(event).collect())
+    }
+
+    /// Forgets incidents that ended before `before`, with their events; how many incidents it were. The main database
+    /// keeps them.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn forget_incidents(&mut self, before: UtcMs) -> Result<usize, StoreError> {
+        self.write(|c| {
+            let old = incidents::table.filter(incidents::ended_at.lt(before.0));
+            let ids: Vec<i64> = old.select(incidents::id).load(c)?;
+            for chunk in ids.chunks(500) {
+                diesel::delete(events::table.filter(events::incident_id.eq_any(chunk))).execute(c)?;
+                diesel::delete(incidents::table.filter(incidents::id.eq_any(chunk))).execute(c)?;
+            }
+            Ok(ids.len())
+        })
+    }
+}
+
+fn add_event(
+    c: &mut SqliteConnection,
+    incident: i64,
+    target: TargetId,
+    kind: EventKind,
+    at: UtcMs,
+) -> QueryResult<usize> {
+    let row = (
+        events::incident_id.eq(incident),
+        events::target_id.eq(target.0),
+        events::kind.eq(kind.as_str()),
+        events::at.eq(at.0),
+    );
+    diesel::insert_or_ignore_into(events::table).values(row).execute(c)
+}
