@@ -99,6 +99,13 @@ fn every_kind_of_value_can_come_from_the_environment() {
 }
 
 #[test]
+fn a_list_replaces_the_one_below_it_as_a_whole() {
+    let file = "[secrets]\nfolders = ['/a', '/b', '/c']";
+    let s = load(file, &[], &[("SKYPUNCH__SECRETS__FOLDERS", "/d")]).unwrap();
+    assert_eq!(s.secrets.folders, [Path::new("/d")]);
+}
+
+#[test]
 fn a_password_in_the_url_leaves_it_and_is_never_shown() {
     let s =
         load("[database]\nurl = \"mariadb://sky:p%40ss%25@db/sky?socket=/run/db.sock\"\ntls = \"verify\"", &[], &[]);
@@ -157,6 +164,16 @@ fn wrong_files_are_refused_with_place_value_and_mend() {
         ("[probe]\narbiters = -1", "-1 is out of range: write a whole number from 0 to 256"),
         ("[probe]\narbiters = 1.5", "`1.5` is not a whole number"),
         ("[probe]\narbiters = '3'", "`3` is not a whole number"),
+        ("[probe]\narbiters = nan", "`NaN` is not a whole number"),
+        ("[probe]\narbiters = { '$ odd.name[' = 1 }", "probe.arbiters: a table is not a value"),
+        ("[probe]\n[probe.arbiters]\nx = 1", "probe.arbiters: a table is not a value"),
+        ("[probe]\narbiters = {}", "probe.arbiters: a table is not a value"),
+        ("[probe]\nname_servers = [{}]", "an entry of the list: a table is not a text"),
+        ("[probe]\nname_servers = [{'$ x[' = 1}]", "an entry of the list: a table is not a text"),
+        ("[probe]\nname_servers = [[]]", "an entry of the list: a list is not a text"),
+        ("[[probe]]\narbiters = 1", "this is a section: write [probe]"),
+        ("'$ odd.name[' = 1", "there is no such section"),
+        ("[probe]\n'$ odd.name[' = 1", "there is no such key"),
         ("[probe]\narbiters = true", "`true` is not a whole number"),
         ("[probe]\nuser_agent = 'ä'", "does not fit in a header"),
         ("[probe]\nname_servers = '192.0.2.1'", "is not a list: write for example [\"one\", \"two\"]"),
