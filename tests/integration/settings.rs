@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use skypunch::config::{self, DatabaseUrl, KEYS, LogFormat, LogLevel, LogResults, Settings, SettingsError, TlsMode};
 use skypunch::secret::Secret;
 
@@ -353,6 +354,34 @@ fn the_example_files_fit_together() {
             let base = ["name", "url"].iter().filter(|k| **k != key).map(|k| format!("{k} = 'http://a/'\n"));
             let one = format!("[[target]]\n{}{line}", base.collect::<String>());
             assert!(skypunch::model::targets_file::parse(&one).is_ok(), "{one}");
+        }
+    }
+}
+
+/// Texts that look like settings, right and wrong mixed.
+fn lines() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        proptest::sample::select(KEYS).prop_map(|k| k.split_once('.').unwrap().1.to_owned()),
+        "[a-z_.]{1,8}"
+    ];
+    let value = prop_oneof!["-?[0-9]{1,20}", "\"\\PC{0,12}\"", "\\[\\]|true|nan|\\{\\}", "\"[0-9]{1,12}(ms|s|d|MiB)\""];
+    let section = proptest::sample::select(KEYS).prop_map(|k| format!("[{}]\n", k.split_once('.').unwrap().0));
+    let block = (section, proptest::collection::vec((key, value), 0..4))
+        .prop_map(|(s, lines)| s + &lines.iter().map(|(k, v)| format!("{k} = {v}\n")).collect::<String>());
+    proptest::collection::vec(block, 0..4).prop_map(|b| b.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_either_settings_or_sentences(text in prop_oneof![lines(), "\\PC*"], var in "\\PC{0,20}") {
+        let env = [("SKYPUNCH__DATABASE__URL", var.as_str())];
+        match load(&text, &[], &env) {
+            Ok(settings) => prop_assert!(load(&settings.to_string(), &[], &[]).is_ok(), "{settings}"),
+            Err(error) => {
+                let said = error.to_string();
+                prop_assert!(said.lines().all(|l| l.contains(':')), "{said}");
+                prop_assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
+            }
         }
     }
 }
