@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use config::ValueKind;
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -39,7 +40,7 @@ impl Reader {
         let mut builder = config::Config::builder();
         if let Some((path, text)) = file {
             let known = reader.read_file(path, text)?;
-            builder = builder.add_source(config::Config::try_from(&known).map_err(SettingsError::Layers)?);
+            builder = builder.add_source(FileLayer(known));
         }
         let environment = config::Environment::with_prefix("SKYPUNCH")
             .prefix_separator("__")
@@ -61,7 +62,7 @@ impl Reader {
     }
 
     /// The known keys of the file; the others become problems.
-    fn read_file(&mut self, path: &Path, text: &str) -> Result<Map<String, Value>, SettingsError> {
+    fn read_file(&mut self, path: &Path, text: &str) -> Result<config::Map<String, config::Value>, SettingsError> {
         let line_of = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         let syntax = |e: &toml::de::Error| {
             let at = e.span().map_or(0, |s| s.start);
@@ -77,7 +78,7 @@ impl Reader {
         let lines = DeTable::parse(text).map_err(|e| syntax(&e))?;
         let table: toml::Table = toml::from_str(text).map_err(|e| syntax(&e))?;
         let place = |at: usize| Place::File { path: path.to_owned(), line: line_of(at) };
-        let mut sections = Map::new();
+        let mut sections = config::Map::new();
         for (section, spanned) in lines.get_ref() {
             let name: &str = section.get_ref();
             let here = place(section.span().start);
@@ -92,18 +93,21 @@ impl Reader {
             let kept = self.known_keys(name, keys, &place);
             let values = table.get(name).and_then(toml::Value::as_table);
             let values = values.into_iter().flatten().filter(|(k, _)| kept.contains(k));
-            let values = values.filter_map(|(k, v)| Some((k.clone(), serde_json::to_value(v).ok()?)));
-            sections.insert(name.to_owned(), Value::Object(values.collect()));
+            let values = values.map(|(k, v)| (k.clone(), plain(v)));
+            sections.insert(name.to_owned(), config::Value::new(None, ValueKind::Table(values.collect())));
         }
         Ok(sections)
     }
 
     fn known_keys(&mut self, section: &str, keys: &DeTable<'_>, place: &dyn Fn(usize) -> Place) -> Vec<String> {
         let mut kept = Vec::new();
-        for (key, _) in keys {
+        for (key, value) in keys {
             let full = format!("{section}.{}", key.get_ref());
             let here = place(Spanned::span(key).start);
-            if known(&full) {
+            if known(&full) && matches!(value.get_ref(), DeValue::Table(_)) {
+                // Left in, an empty one would vanish between the layers.
+                self.push(&full, here, "a table is not a value: write `key = value` for it");
+            } else if known(&full) {
                 kept.push(key.get_ref().clone().into_owned());
                 self.places.insert(full, here);
             } else {
@@ -215,6 +219,36 @@ impl Reader {
     pub(super) fn finish<T>(self, settings: T) -> Result<T, SettingsError> {
         if self.problems.is_empty() { Ok(settings) } else { Err(SettingsError::Problems(self.problems)) }
     }
+}
+
+/// The known keys of the file by section, as a layer. (`Config::try_from` is no way to make one: it takes lists apart,
+/// and drops what is empty in them.)
+#[derive(Debug, Clone)]
+struct FileLayer(config::Map<String, config::Value>);
+
+impl config::Source for FileLayer {
+    fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<config::Map<String, config::Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// A value for the layer. No key takes a table or a time, so these keep what the message about them needs.
+fn plain(value: &toml::Value) -> config::Value {
+    let kind = match value {
+        toml::Value::String(s) => ValueKind::String(s.clone()),
+        toml::Value::Integer(n) => ValueKind::I64(*n),
+        toml::Value::Float(n) if n.is_finite() => ValueKind::Float(*n),
+        toml::Value::Float(n) => ValueKind::String(n.to_string()),
+        toml::Value::Boolean(b) => ValueKind::Boolean(*b),
+        toml::Value::Datetime(time) => ValueKind::String(time.to_string()),
+        toml::Value::Array(items) => ValueKind::Array(items.iter().map(plain).collect()),
+        toml::Value::Table(_) => ValueKind::Table(config::Map::new()),
+    };
+    config::Value::new(None, kind)
 }
 
 fn section_of(key: &str) -> &str {

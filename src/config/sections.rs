@@ -61,7 +61,7 @@ pub struct DatabaseSettings {
 pub enum DatabaseUrl {
     /// A file of the embedded SQLite.
     Sqlite(PathBuf),
-    /// `mysql://user@host:port/database` of a MySQL or MariaDB server, with host and database name, without
+    /// `mysql://user@host:port/database` of a MySQL or MariaDB server, with user, host and database name, without
     /// password; `?socket=/path` is the only parameter it may carry.
     Mysql(Url),
 }
@@ -324,15 +324,15 @@ fn secret(given: Given<'_>) -> Result<Secret, String> {
 
 /// The database, and the password that its URL held. No message shows the URL, since it may hold a password.
 fn database_url(given: Given<'_>) -> Result<(DatabaseUrl, Option<Secret>), String> {
-    const HOW: &str = "write \"sqlite:/path/to/skypunch.db\" or \"mysql://user@host:3306/skypunch\"";
+    const FILE: &str = "write \"sqlite:///path/to/skypunch.db\"";
+    const HOW: &str = "write \"sqlite:///path/to/skypunch.db\" or \"mysql://user@host:3306/skypunch\"";
     let text = values::text(given).map_err(|_| format!("is not a text without control characters: {HOW}"))?;
     if let Some(path) = text.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         return match path {
-            "" | "/" => Err("names no file: write \"sqlite:/path/to/skypunch.db\"".into()),
-            ":memory:" => {
-                Err("must be a file, since several threads share it: write \"sqlite:/path/to/skypunch.db\"".into())
-            }
+            ":memory:" => Err(format!("must be a file, since several threads share it: {FILE}")),
+            path if path.is_empty() || path.ends_with('/') => Err(format!("names no file: {FILE}")),
+            path if path.contains(['?', '#']) => Err(format!("must be a plain path, without `?` and `#`: {FILE}")),
             path => Ok((DatabaseUrl::Sqlite(path.into()), None)),
         };
     }
@@ -340,8 +340,8 @@ fn database_url(given: Given<'_>) -> Result<(DatabaseUrl, Option<Secret>), Strin
     if !matches!(url.scheme(), "mysql" | "mariadb") {
         return Err(format!("has a scheme that is not known: {HOW}"));
     }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(format!("has no host: {HOW}"));
+    if url.host_str().is_none_or(str::is_empty) || url.username().is_empty() {
+        return Err(format!("has no user or no host: {HOW}"));
     }
     let database = url.path().trim_start_matches('/');
     if database.is_empty() || database.contains('/') {

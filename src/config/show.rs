@@ -7,10 +7,11 @@ use super::sections::{DatabaseUrl, LogFormat, LogLevel, LogResults, Settings, Tl
 use super::values::{written_duration, written_size};
 use crate::model::text::escape_controls;
 
+/// The form that the store reads.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DatabaseUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            DatabaseUrl::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             DatabaseUrl::Mysql(url) => f.write_str(url.as_str()),
         }
     }

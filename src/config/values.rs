@@ -99,8 +99,9 @@ pub(super) fn one_of<T: Copy>(given: Given<'_>, words: &[(&str, T)]) -> Result<T
     let known = || words.iter().map(|(w, _)| format!("\"{w}\"")).collect::<Vec<_>>().join(", ");
     let Value::String(s) = given.value else { return Err(given.wrong(&format!("one of {}", known()))) };
     words.iter().find(|(w, _)| w.eq_ignore_ascii_case(s)).map(|(_, t)| *t).ok_or_else(|| {
-        let hint =
-            nearest(s, words.iter().map(|(w, _)| *w)).map_or(String::new(), |w| format!("did you mean \"{w}\"? "));
+        let begins = || words.iter().map(|(w, _)| *w).find(|w| s.len() > 1 && w.starts_with(&s.to_lowercase()));
+        let near = nearest(s, words.iter().map(|(w, _)| *w)).or_else(begins);
+        let hint = near.map_or(String::new(), |w| format!("did you mean \"{w}\"? "));
         format!("{} is not known: {hint}write one of {}", quoted(s), known())
     })
 }

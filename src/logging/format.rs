@@ -21,11 +21,11 @@ pub(super) enum Lines {
 }
 
 impl Lines {
-    /// Full format of slog-term, coloured where a person watches.
-    pub(super) fn terminal(sink: Arc<Sink>) -> Lines {
+    /// Full format of slog-term, with colour where a person watches.
+    pub(super) fn terminal(sink: Arc<Sink>, colour: bool) -> Lines {
         let arrived = Arc::new(Arrived::default());
         let zone = TimeZone::system();
-        let decorator = OneWrite { colour: sink.is_terminal(), sink, arrived: arrived.clone() };
+        let decorator = OneWrite { colour, sink, arrived: arrived.clone() };
         let format = FullFormat::new(decorator)
             .use_custom_timestamp(move |out: &mut dyn io::Write| write!(out, "{}", local_time(&zone)))
             .use_custom_header_print(|timestamp, mut line, record, _| {

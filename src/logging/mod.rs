@@ -84,7 +84,7 @@ fn build_with_channel(settings: &LogSettings, channel: usize) -> Result<(Logger,
     let losses = Arc::new(Losses::default());
     let sink = Arc::new(Sink::open(settings.file.clone(), losses.clone())?);
     let lines = match settings.format {
-        LogFormat::Terminal => format::Lines::terminal(sink.clone()),
+        LogFormat::Terminal => format::Lines::terminal(sink.clone(), sink.is_terminal()),
         LogFormat::Compact => format::Lines::compact(sink.clone()),
         LogFormat::Json => format::Lines::json(sink.clone()),
     };

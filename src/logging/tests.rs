@@ -100,6 +100,33 @@ fn values_come_in_the_order_written_the_logger_s_first() {
 }
 
 #[test]
+fn colour_is_for_level_and_keys_and_always_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |colour| {
+        let file = dir.path().join(format!("{colour}"));
+        let sink = Arc::new(Sink::open(Some(file.clone()), Arc::default()).unwrap());
+        let lines = format::Lines::terminal(sink, colour);
+        let message = format_args!("odd \x1b[35m");
+        let values = slog::o!("key" => "va\x1b[0mlue").into();
+        assert!(lines.log(&slog::record!(Level::Error, "", &message, slog::b!()), &values));
+        std::fs::read_to_string(file).unwrap().split_off("2026-11-22 16:10:57,053".len())
+    };
+    let plain = line(false);
+    assert_eq!(plain, " ERROR   odd \\u{1b}[35m, key: va\\u{1b}[0mlue\n");
+    let coloured = line(true);
+    assert_eq!(coloured, plain.replace("ERROR  ", "\x1b[31mERROR  \x1b[0m").replace("key", "\x1b[2mkey\x1b[0m"));
+}
+
+#[test]
+fn what_is_filtered_is_not_even_put_together() {
+    use slog::Drain as _;
+    let dir = tempfile::tempdir().unwrap();
+    let quiet = LogSettings { level: LogLevel::Error, ..settings(LogFormat::Compact, &dir.path().join("log")) };
+    let (logger, _guard) = build(&quiet).unwrap();
+    assert!(!logger.is_enabled(Level::Warning) && logger.is_enabled(Level::Error));
+}
+
+#[test]
 fn the_level_filters() {
     let text = logged(LogFormat::Compact, |log| {
         slog::debug!(log, "no");

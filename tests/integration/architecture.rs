@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("actors", BELOW_ACTORS),
     // The daemon's side of the socket.
     ("control::routes", UP_TO_ACTORS),
-    ("cli", &["control", "config", "model"]),
+    ("cli", &["secret", "model", "clock", "config", "control"]),
     ("app", UP_TO_ACTORS),
 ];
 

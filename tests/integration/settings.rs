@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use skypunch::config::{self, DatabaseUrl, KEYS, LogFormat, LogLevel, LogResults, Settings, SettingsError, TlsMode};
 use skypunch::secret::Secret;
 
@@ -99,6 +100,13 @@ fn every_kind_of_value_can_come_from_the_environment() {
 }
 
 #[test]
+fn a_list_replaces_the_one_below_it_as_a_whole() {
+    let file = "[secrets]\nfolders = ['/a', '/b', '/c']";
+    let s = load(file, &[], &[("SKYPUNCH__SECRETS__FOLDERS", "/d")]).unwrap();
+    assert_eq!(s.secrets.folders, [Path::new("/d")]);
+}
+
+#[test]
 fn a_password_in_the_url_leaves_it_and_is_never_shown() {
     let s =
         load("[database]\nurl = \"mariadb://sky:p%40ss%25@db/sky?socket=/run/db.sock\"\ntls = \"verify\"", &[], &[]);
@@ -132,13 +140,16 @@ fn wrong_files_are_refused_with_place_value_and_mend() {
         ("[database]\ntimeout = '0s'", "out of range"),
         ("[database]\ntimeout = 1979-05-27", "is not a duration"),
         ("[database]\nurl = 'skypunch.db'", "database.url: is not a URL"),
-        ("[database]\nurl = 'postgres://sky:hunter2@db/sky'", "scheme that is not known: write \"sqlite:/path"),
+        ("[database]\nurl = 'postgres://sky:hunter2@db/sky'", "scheme that is not known: write \"sqlite:///path"),
         ("[database]\nurl = 'mysql://sky:hunter2@db'", "has no database name after the host"),
-        ("[database]\nurl = 'mysql:///sky'", "has no host"),
-        ("[database]\nurl = 'mysql://db/sky?ssl=1'", "has the parameter `ssl`, which is not known"),
+        ("[database]\nurl = 'mysql:///sky'", "has no user or no host"),
+        ("[database]\nurl = 'mysql://sky@db/sky?ssl=1'", "has the parameter `ssl`, which is not known"),
         ("[database]\nurl = 'mysql://sky:hunter2%zz@db/sky'", "`%` in its password"),
         ("[database]\nurl = 'sqlite::memory:'", "must be a file"),
         ("[database]\nurl = 'sqlite:'", "names no file"),
+        ("[database]\nurl = 'sqlite:///var/lib/'", "names no file"),
+        ("[database]\nurl = 'sqlite:a.db?mode=ro'", "must be a plain path"),
+        ("[database]\nurl = 'mysql://db/sky'", "has no user or no host"),
         (
             "[database]\nurl = 'mysql://a:hunter2@h/d'\npassword = 'hunter2'",
             "line 3: database.password: database.url holds",
@@ -157,6 +168,16 @@ fn wrong_files_are_refused_with_place_value_and_mend() {
         ("[probe]\narbiters = -1", "-1 is out of range: write a whole number from 0 to 256"),
         ("[probe]\narbiters = 1.5", "`1.5` is not a whole number"),
         ("[probe]\narbiters = '3'", "`3` is not a whole number"),
+        ("[probe]\narbiters = nan", "`NaN` is not a whole number"),
+        ("[probe]\narbiters = { '$ odd.name[' = 1 }", "probe.arbiters: a table is not a value"),
+        ("[probe]\n[probe.arbiters]\nx = 1", "probe.arbiters: a table is not a value"),
+        ("[probe]\narbiters = {}", "probe.arbiters: a table is not a value"),
+        ("[probe]\nname_servers = [{}]", "an entry of the list: a table is not a text"),
+        ("[probe]\nname_servers = [{'$ x[' = 1}]", "an entry of the list: a table is not a text"),
+        ("[probe]\nname_servers = [[]]", "an entry of the list: a list is not a text"),
+        ("[[probe]]\narbiters = 1", "this is a section: write [probe]"),
+        ("'$ odd.name[' = 1", "there is no such section"),
+        ("[probe]\n'$ odd.name[' = 1", "there is no such key"),
         ("[probe]\narbiters = true", "`true` is not a whole number"),
         ("[probe]\nuser_agent = 'ä'", "does not fit in a header"),
         ("[probe]\nname_servers = '192.0.2.1'", "is not a list: write for example [\"one\", \"two\"]"),
@@ -333,6 +354,34 @@ fn the_example_files_fit_together() {
             let base = ["name", "url"].iter().filter(|k| **k != key).map(|k| format!("{k} = 'http://a/'\n"));
             let one = format!("[[target]]\n{}{line}", base.collect::<String>());
             assert!(skypunch::model::targets_file::parse(&one).is_ok(), "{one}");
+        }
+    }
+}
+
+/// Texts that look like settings, right and wrong mixed.
+fn lines() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        proptest::sample::select(KEYS).prop_map(|k| k.split_once('.').unwrap().1.to_owned()),
+        "[a-z_.]{1,8}"
+    ];
+    let value = prop_oneof!["-?[0-9]{1,20}", "\"\\PC{0,12}\"", "\\[\\]|true|nan|\\{\\}", "\"[0-9]{1,12}(ms|s|d|MiB)\""];
+    let section = proptest::sample::select(KEYS).prop_map(|k| format!("[{}]\n", k.split_once('.').unwrap().0));
+    let block = (section, proptest::collection::vec((key, value), 0..4))
+        .prop_map(|(s, lines)| s + &lines.iter().map(|(k, v)| format!("{k} = {v}\n")).collect::<String>());
+    proptest::collection::vec(block, 0..4).prop_map(|b| b.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_either_settings_or_sentences(text in prop_oneof![lines(), "\\PC*"], var in "\\PC{0,20}") {
+        let env = [("SKYPUNCH__DATABASE__URL", var.as_str())];
+        match load(&text, &[], &env) {
+            Ok(settings) => prop_assert!(load(&settings.to_string(), &[], &[]).is_ok(), "{settings}"),
+            Err(error) => {
+                let said = error.to_string();
+                prop_assert!(said.lines().all(|l| l.contains(':')), "{said}");
+                prop_assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
+            }
         }
     }
 }
