@@ -1,0 +1,16 @@
+//! The daemon from outside: the real program, a real database, a plain SQL client, the control socket, an origin.
+//!
+//! ```text
+//!  test --SQL client--> database <--> skypunch (its own process) --probes--> Origin (threads of the test)
+//!    '------------- control socket ------^
+//! ```
+//!
+//! Themes that involve the main database run on SQLite and on MariaDB from one body ([`on_both`]).
+
+#[macro_use]
+mod harness;
+mod api;
+mod database;
+mod origin;
+
+mod main_job;
