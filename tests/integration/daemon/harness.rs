@@ -276,13 +276,13 @@ impl Daemon {
         self.get(&format!("/v1/targets/{reference}"))
     }
 
-    /// Waits until a field of a target is so.
+    /// Waits until a target is there and a field of it is so.
     pub fn wait_target(&self, reference: impl std::fmt::Display, field: &str, wanted: &Value) -> Value {
         let mut last = Value::Null;
         let clock = Clock::system();
         let start = clock.now();
         while clock.now().since(start) < SOON {
-            last = self.target(&reference);
+            last = self.request("GET", &format!("/v1/targets/{reference}"), None).json();
             if last[field] == *wanted {
                 return last;
             }

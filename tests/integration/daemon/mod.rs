@@ -13,4 +13,5 @@ mod api;
 mod database;
 mod origin;
 
+mod incidents;
 mod main_job;

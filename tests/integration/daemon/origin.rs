@@ -78,6 +78,11 @@ impl Origin {
         self.shared.lock().unwrap().heads.get(path).cloned().unwrap_or_default()
     }
 
+    /// Closes the connections that were held.
+    pub fn release(&self) {
+        self.shared.lock().unwrap().held.clear();
+    }
+
     /// Nobody listens any more; connections that were held are closed.
     pub fn stop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
@@ -86,7 +91,7 @@ impl Origin {
         for thread in self.threads.drain(..) {
             thread.join().unwrap();
         }
-        self.shared.lock().unwrap().held.clear();
+        self.release();
     }
 
     /// Listens again, on the same port.
