@@ -1,8 +1,8 @@
 //! The main database of a test, and the plain SQL client that a person would use on it.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Which database.
@@ -86,6 +86,41 @@ impl Database {
     }
 }
 
+/// A client that keeps others from writing; gives it up at its end.
+pub struct Lock(Child);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Database {
+    /// Has a client lock everything (SQLite) or the lease (MariaDB), and leaves it at that.
+    pub fn lock(&self) -> Lock {
+        let (mut command, sql) = match self {
+            Database::Sqlite(path) => {
+                let mut command = Command::new("sqlite3");
+                command.args(["-batch", "-cmd", ".timeout 10000"]).arg(path);
+                (command, "BEGIN IMMEDIATE;\nSELECT 'held';\n")
+            }
+            Database::Mariadb(server, name) => {
+                let mut command = mariadb(*server);
+                command.args(["--unbuffered", name]);
+                (command, "BEGIN; SELECT * FROM lease FOR UPDATE; SELECT 'held';\n")
+            }
+        };
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.as_mut().unwrap();
+        input.write_all(sql.as_bytes()).unwrap();
+        input.flush().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|l| l.unwrap() == "held"), "the client got no lock");
+        Lock(child)
+    }
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         if let Database::Mariadb(server, name) = self {
@@ -113,11 +148,15 @@ impl Server {
 
 /// The `mariadb` command.
 fn client(server: Server, database: &str, sql: &str) -> Result<String, String> {
+    run(mariadb(server).arg(database), sql)
+}
+
+fn mariadb(server: Server) -> Command {
     let mut command = Command::new("mariadb");
     command.args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--user=root", "--skip-column-names"]);
     command.args(["--batch", "--connect-timeout=5", "--default-character-set=utf8mb4"]);
     command.arg(format!("--port={}", server.port));
-    run(command.arg(database), sql)
+    command
 }
 
 fn run(command: &mut Command, sql: &str) -> Result<String, String> {

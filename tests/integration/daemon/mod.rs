@@ -11,7 +11,9 @@
 mod harness;
 mod api;
 mod database;
+mod ledger;
 mod origin;
 
+mod durability;
 mod incidents;
 mod main_job;
