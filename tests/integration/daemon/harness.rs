@@ -167,7 +167,7 @@ impl Setup {
 
     /// Starts a daemon and waits until it runs.
     pub fn start(&self) -> Daemon {
-        let daemon = self.launch();
+        let mut daemon = self.launch();
         daemon.wait_running();
         daemon
     }
@@ -229,8 +229,9 @@ impl Daemon {
         self.log().lines().filter(|l| words.iter().all(|w| l.contains(w))).map(str::to_owned).collect()
     }
 
-    fn wait_running(&self) {
+    fn wait_running(&mut self) {
         wait_until("the daemon runs", SOON, || {
+            assert!(self.is_alive(), "it has ended");
             self.try_request("GET", "/v1/status", None).is_ok_and(|a| a.json()["state"] == json!("running"))
         });
     }

@@ -12,8 +12,10 @@ mod harness;
 mod api;
 mod database;
 mod ledger;
+mod mariadb;
 mod origin;
 
+mod away;
 mod durability;
 mod incidents;
 mod main_job;
