@@ -16,6 +16,8 @@ mod mariadb;
 mod origin;
 
 mod away;
+mod control;
 mod durability;
+mod errors;
 mod incidents;
 mod main_job;
