@@ -126,34 +126,34 @@ mod tests {
             text(&status(), &Style::plain()),
             "\
 +-------------------+-------------------------------------------+
-| Field             | Value                                          |
+| Field             | Value                                     |
 +-------------------+-------------------------------------------+
-| Version           | 1.0.0                                          |
-| Pid               | 8100                                           |
-| State             | running                                        |
-| Healthy           | Yes                                            |
-| Started           | 2013-07-11 06:17:54 (1h 2m 3s ago)             |
-| Targets           | 5, 4 enabled                                   |
-| New               | 1                                              |
-| Pass              | 2                                              |
-| Fail              | 1                                              |
-| Unknown           | 0                                              |
-| Probes Started    | 100, 3.2 a second                              |
-| Probes In Flight  | 1                                              |
-| Probes Missed     | 2                                              |
-| Lateness          | p50 0.090 ms, p99 1.200 ms, max 34.567 ms      |
-| Results Written   | 99, 1 queued                                   |
-| Results Spooled   | 0 in 0 batches, 0 bytes                        |
-| Results Lost      | 0 dropped, 0 thinned                           |
-| Last Write        | 4 ms                                           |
-| Database          | mysql mysql://skypunch@db/skypunch             |
-| Database State    | away since 2013-07-11 06:17:54                 |
-| Database Error    | connection refused                             |
-| Definitions Read  | 2013-07-11 06:17:54                            |
-| Invalid Rows      | 1                                              |
-| Invalid Row       | [9] x: url: is empty                           |
-| Memory            | 12.3 MB                                        |
-| Log Lines Dropped | 0                                              |
+| Version           | 1.0.0                                     |
+| Pid               | 8100                                      |
+| State             | running                                   |
+| Healthy           | Yes                                       |
+| Started           | 2013-07-11 06:17:54 (1h 2m 3s ago)        |
+| Targets           | 5, 4 enabled                              |
+| New               | 1                                         |
+| Pass              | 2                                         |
+| Fail              | 1                                         |
+| Unknown           | 0                                         |
+| Probes Started    | 100, 3.2 a second                         |
+| Probes In Flight  | 1                                         |
+| Probes Missed     | 2                                         |
+| Lateness          | p50 0.090 ms, p99 1.200 ms, max 34.567 ms |
+| Results Written   | 99, 1 queued                              |
+| Results Spooled   | 0 in 0 batches, 0 bytes                   |
+| Results Lost      | 0 dropped, 0 thinned                      |
+| Last Write        | 4 ms                                      |
+| Database          | mysql mysql://skypunch@db/skypunch        |
+| Database State    | away since 2013-07-11 06:17:54            |
+| Database Error    | connection refused                        |
+| Definitions Read  | 2013-07-11 06:17:54                       |
+| Invalid Rows      | 1                                         |
+| Invalid Row       | [9] x: url: is empty                      |
+| Memory            | 12.3 MB                                   |
+| Log Lines Dropped | 0                                         |
 +-------------------+-------------------------------------------+
 "
         );

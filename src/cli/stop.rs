@@ -50,7 +50,7 @@ async fn socket_gone(client: &Client) {
 }
 
 async fn process_gone(pid: u32) {
-    while is_alive(&format!("/proc/{pid}/stat")) {
+    while is_alive(format!("/proc/{pid}/stat")) {
         tokio::time::sleep(POLL).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Tables in the look of skypunch 0.3.0 (Python's PrettyTable, left aligned).
 //!
 //! Written out here rather than taken from a library: comfy-table took 30 to 40 ms for 10,000 rows of seven columns, of
-//! the 100 ms that `skypunchctl targets` may take in all; this takes about 5 ms. It also needs a terminal library to
+//! the 100 ms that `skypunchctl targets` may take in all; this takes about 7 ms with the formatting of times. It also needs a terminal library to
 //! colour a cell.
 
 use std::borrow::Cow;

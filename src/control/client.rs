@@ -269,13 +269,12 @@ impl Client {
     ) -> Result<Body, ClientError> {
         let doing = format!("{method} {path}");
         let body = body.map(serde_json::to_vec).transpose().map_err(|e| self.protocol(&doing, e))?;
-        let request = self
-            .http
-            .request(method, format!("http://skypunch{path}"))
-            .no_decompress()
-            .force_close()
-            .query(query)
-            .map_err(|e| self.protocol(&doing, e))?;
+        // awc writes a lone `?` for a query without conditions: leave it out.
+        let url = format!("http://skypunch{path}");
+        let bare = self.http.request(method.clone(), &url);
+        let with_query = self.http.request(method, &url).query(query).map_err(|e| self.protocol(&doing, e))?;
+        let has_query = with_query.get_uri().query().is_some_and(|q| !q.is_empty());
+        let request = if has_query { with_query } else { bare }.no_decompress().force_close();
         let sent = match body {
             Some(json) => request.content_type("application/json").send_body(json).await,
             None => request.send().await,
