@@ -12,20 +12,23 @@ use crate::control::api::TargetRef;
 use crate::model::state::Status;
 use crate::model::text::quoted;
 
+/// Heading of the flags that every command takes.
+const GLOBAL: &str = "Global options";
+
 /// Operates skypunch, the cloud service monitor.
 #[derive(Debug, Parser)]
 #[command(name = "skypunchctl", version, disable_help_subcommand = true)]
 pub struct Args {
     /// The daemon's control socket [default: /run/skypunch/control.sock for root, else in your runtime folder]
-    #[arg(long, global = true, value_name = "PATH", env = "SKYPUNCH_SOCKET", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "PATH", env = "SKYPUNCH_SOCKET", hide_env_values = true)]
     pub socket: Option<PathBuf>,
 
     /// Text for people or JSON for programs
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 
     /// No colours, not even on a terminal (as with NO_COLOR in the environment)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub no_color: bool,
 
     /// What to do; without one, version and usage are shown.

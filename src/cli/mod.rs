@@ -36,6 +36,7 @@ use self::exit::{CliError, Exit};
 use self::output::Out;
 use crate::control::client::Client;
 use crate::control::default_socket;
+use crate::model::text::escape_controls;
 
 /// Parses the arguments, does what they say and gives the exit code.
 #[must_use]
@@ -43,8 +44,8 @@ pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(e) => {
-            // Help and version are printed and are no error; the rest is 2. A broken pipe is quiet.
-            let _broken_pipe = e.print();
+            // Help and version are printed and are no error; the rest is 2.
+            print_usage(&e);
             return if e.use_stderr() { Exit::Input } else { Exit::Done }.into();
         }
     };
@@ -58,6 +59,20 @@ pub fn main() -> ExitCode {
             error.exit().into()
         }
     }
+}
+
+/// Prints help, version, or what is wrong with the arguments. clap quotes an argument as it is: one that holds control
+/// characters (pasted, or made by a script) must not reach the terminal so, and is read once more with them escaped.
+fn print_usage(e: &clap::Error) {
+    let escaped = std::env::args_os().map(|a| escape_controls(&a.to_string_lossy()).into_owned());
+    let shown = match Args::try_parse_from(escaped) {
+        Err(same) if same.kind() == e.kind() => same,
+        _ => {
+            let _broken_pipe_is_quiet = e.print();
+            return;
+        }
+    };
+    let _broken_pipe_is_quiet = shown.print();
 }
 
 async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {

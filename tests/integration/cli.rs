@@ -4,6 +4,8 @@
 //!  skypunchctl (child process) --HTTP over a Unix socket--> Daemon (threads): records each request, answers from a table
 //! ```
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
@@ -677,6 +679,8 @@ fn wrong_input_is_refused_before_the_daemon_is_asked() {
     let add = |extra: &[&'static str]| [&["add", "target", "--name", "a", "--url", "http://a/"][..], extra].concat();
     let cases: Vec<(Vec<&str>, &str)> = vec![
         (vec!["taregts"], "'targets'"),
+        (vec!["tar\u{1b}[2Jgets"], "unrecognized subcommand 'tar\\u{1b}[2Jgets'"),
+        (vec!["targets", "8", "te\u{7}st"], "\\u{7}"),
         (vec!["targets", "--sttaus", "FAIL"], "'--status'"),
         (vec!["targets", "--status", "BROKEN"], "NEW, PASS, FAIL, UNKNOWN"),
         (vec!["targets", "8", "tset"], "'test'"),
@@ -711,6 +715,7 @@ fn wrong_input_is_refused_before_the_daemon_is_asked() {
         (add(&["--tls-verify", "perhaps"]), "tls_verify: `perhaps` is neither true nor false"),
         (add(&["--frequncy", "1s"]), "'--frequency'"),
         (add(&["--set", "frequncy=1s"]), "did you mean `frequency`?"),
+        (add(&["--set", "na\u{1b}me=x"]), "na\\u{1b}me: there is no such key"),
         (add(&["--set", "frequency"]), "write --set KEY=VALUE"),
         (add(&["--header", "no colon"]), "line 1 has no colon"),
         (vec!["edit", "target", "8"], "nothing is to be changed"),
