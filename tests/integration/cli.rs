@@ -340,6 +340,40 @@ fn what_a_name_holds_never_reaches_the_terminal_as_a_control_sequence() {
     daemon.run(&["targets", "x"]).fails(4, "\\u{1b}[2J");
 }
 
+/// Runs the tool on a terminal of 80 columns (util-linux's `script` makes one); gives what reached the screen.
+fn on_a_terminal(daemon: &Daemon, args: &str, env: &[(&str, &str)]) -> String {
+    let line = format!("stty cols 80 && exec {CTL} {args}");
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("TZ", "UTC").env("SKYPUNCH_SOCKET", daemon.socket());
+    let run = Run::from(command.envs(env.iter().copied()).output().unwrap());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    run.out.replace("\r\n", "\n")
+}
+
+#[test]
+fn a_terminal_gets_colours_and_short_names() {
+    let targets = [summary(1, &"long name ".repeat(5), Status::Fail), summary(2, "short", Status::New)];
+    let daemon = Daemon::always(200, json!(targets));
+    let rule = "+----+----------+--------+---------------------+---------+------------+------------+";
+    let screen = on_a_terminal(&daemon, "targets", &[]);
+    let rows: Vec<&str> = screen.lines().collect();
+    assert_eq!(rows[0], rule, "as narrow as a name of eight letters allows: {screen}");
+    assert_eq!(
+        rows[3],
+        "| 1  | long na… | \u{1b}[31mFAIL\u{1b}[0m   | 2013-07-11 06:17:54 | Yes     | 12996      | 0          |"
+    );
+    assert!(rows[4].contains("| short    | NEW    |"), "{screen}");
+    for (args, env) in
+        [("targets --no-color", &[][..]), ("targets", &[("NO_COLOR", "1")]), ("targets --output json", &[])]
+    {
+        assert!(!on_a_terminal(&daemon, args, env).contains('\u{1b}'), "{args} {env:?}");
+    }
+    assert!(on_a_terminal(&daemon, "targets", &[("NO_COLOR", "")]).contains('\u{1b}'), "an empty NO_COLOR is none");
+    let run = daemon.run(&["targets"]);
+    assert!(run.out.contains(&"long name ".repeat(5)) && !run.out.contains('\u{1b}'), "{run:?}");
+}
+
 // ---- streams -----------------------------------------------------------------------------------------------------
 
 fn test_lines(outcome: Value) -> Vec<Value> {
