@@ -8,7 +8,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -580,13 +579,16 @@ fn stop_waits_until_the_socket_is_gone() {
 }
 
 /// A folder with the tool and a daemon that is this shell script.
+///
+/// Other processes write the two files: a file that this one had open for writing could be inherited by a child that
+/// another test starts at that moment, and could then not be run ("text file busy").
 fn with_script(script: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let tool = dir.path().join("skypunchctl");
-    std::fs::copy(CTL, &tool).unwrap();
+    assert!(Command::new("cp").arg(CTL).arg(&tool).status().unwrap().success());
+    let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
     let daemon = dir.path().join("skypunch");
-    std::fs::write(&daemon, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&daemon, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(Command::new("sh").arg("-c").arg(write).arg(daemon).arg(script).status().unwrap().success());
     (dir, tool)
 }
 
