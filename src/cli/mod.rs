@@ -18,6 +18,7 @@ mod export;
 mod history;
 mod incidents;
 mod keys;
+mod place;
 mod reload;
 mod start;
 mod status;
@@ -26,7 +27,6 @@ mod targets;
 mod test;
 mod watch;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -34,8 +34,8 @@ use clap::{CommandFactory, Parser};
 use self::args::{AddKind, Args, Command, EditKind, RemoveKind};
 use self::exit::{CliError, Exit};
 use self::output::Out;
+use self::place::Place;
 use crate::control::client::Client;
-use crate::control::default_socket;
 use crate::model::text::escape_controls;
 
 /// Parses the arguments, does what they say and gives the exit code.
@@ -80,13 +80,14 @@ async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {
         out.text(&format!("skypunchctl {}\n{}", env!("CARGO_PKG_VERSION"), Args::command().render_help()))?;
         return Ok(Exit::Done);
     };
-    let given: Option<PathBuf> = args.socket;
-    let socket = given
-        .clone()
-        .unwrap_or_else(|| default_socket(|name| std::env::var_os(name), rustix::process::getuid().as_raw()));
-    let client = Client::new(socket);
+    let settings = match &command {
+        Command::Start(start) => start.config.as_deref(),
+        _ => None,
+    };
+    let place = Place::find(args.socket, settings);
+    let client = Client::new(place.socket.clone());
     match command {
-        Command::Start(start) => start::run(&client, given.is_some(), &start, out).await,
+        Command::Start(start) => start::run(&client, &place, &start, out).await,
         Command::Stop => stop::run(&client, out).await,
         Command::Status => status::run(&client, out).await,
         Command::Reload => reload::run(&client, out).await,

@@ -17,9 +17,9 @@ use std::time::Duration;
 use super::args::StartArgs;
 use super::exit::{CliError, Exit};
 use super::output::{Format, Out};
+use super::place::Place;
 use crate::control::api::RunState;
 use crate::control::client::{Client, ClientError};
-use crate::control::{default_socket, default_state_dir};
 use crate::model::text::escape_controls;
 
 /// 100,000 targets load in 3 s; a database that is away adds its connect limit.
@@ -30,12 +30,7 @@ const TAIL_LINES: usize = 20;
 const TAIL_BYTES: u64 = 8 * 1024;
 const UNIT: &str = "skypunch.service";
 
-pub(super) async fn run(
-    client: &Client,
-    socket_given: bool,
-    args: &StartArgs,
-    out: &mut Out,
-) -> Result<Exit, CliError> {
+pub(super) async fn run(client: &Client, place: &Place, args: &StartArgs, out: &mut Out) -> Result<Exit, CliError> {
     match client.status().await {
         Ok(status) => return tell(out, "skypunch is already running", status.pid, true),
         Err(ClientError::NotReachable { .. }) => {}
@@ -47,11 +42,10 @@ pub(super) async fn run(
         })?;
     }
     let plain = args.config.is_none() && args.targets.is_none();
-    let system_socket = default_socket(|_| None, 0);
-    let pid = if plain && client.socket() == system_socket && unit_installed() {
+    let pid = if plain && place.is_system() && unit_installed() {
         start_unit(client).await?
     } else {
-        spawn(client, socket_given, args).await?
+        spawn(client, place, args).await?
     };
     tell(out, &format!("started with pid {pid}"), pid, false)
 }
@@ -94,9 +88,9 @@ async fn start_unit(client: &Client) -> Result<u32, CliError> {
     })
 }
 
-async fn spawn(client: &Client, socket_given: bool, args: &StartArgs) -> Result<u32, CliError> {
+async fn spawn(client: &Client, place: &Place, args: &StartArgs) -> Result<u32, CliError> {
     let daemon = daemon_path();
-    let (log_path, log) = open_log(client.socket(), socket_given)?;
+    let (log_path, log) = open_log(&place.log_dir)?;
     let mut command = Command::new(&daemon);
     command.arg("run");
     for (flag, file) in [("--config", &args.config), ("--targets", &args.targets)] {
@@ -104,7 +98,7 @@ async fn spawn(client: &Client, socket_given: bool, args: &StartArgs) -> Result<
             command.arg(flag).arg(file);
         }
     }
-    if socket_given {
+    if place.named {
         // Whoever names a socket means the daemon's too.
         command.env("SKYPUNCH__CONTROL__SOCKET", client.socket());
     }
@@ -124,8 +118,7 @@ async fn spawn(client: &Client, socket_given: bool, args: &StartArgs) -> Result<
         Ok(Ok(pid)) => Ok(pid),
         Ok(Err(how)) => Err(CliError::Failed(format!("skypunch did not start ({how}):\n{}", tail(&log_path)))),
         Err(_) => Err(CliError::Failed(format!(
-            "skypunch runs with pid {pid} but is not ready at {} after {} s: see {} (does its configuration name \
-             another socket?)",
+            "skypunch runs with pid {pid} but is not ready at {} after {} s: see {}",
             client.socket().display(),
             READY_LIMIT.as_secs(),
             log_path.display()
@@ -144,14 +137,10 @@ fn daemon_path() -> PathBuf {
 
 /// Where the daemon's standard error goes until it has a log of its own: the state folder, or beside a socket that was
 /// named, so that two daemons do not share the file.
-fn open_log(socket: &Path, socket_given: bool) -> Result<(PathBuf, File), CliError> {
-    let dir = match socket.parent() {
-        Some(parent) if socket_given => parent.to_owned(),
-        _ => default_state_dir(|name| std::env::var_os(name), rustix::process::getuid().as_raw()),
-    };
+fn open_log(dir: &Path) -> Result<(PathBuf, File), CliError> {
     let path = dir.join("start.log");
     let failed = |e: std::io::Error| CliError::Failed(format!("{} cannot be written: {e}", path.display()));
-    DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
+    DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(failed)?;
     let file = File::create(&path).map_err(failed)?;
     Ok((path, file))
 }
