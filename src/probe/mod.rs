@@ -32,7 +32,7 @@ use url::Position;
 
 use self::gate::{Gate, Permit};
 use self::http::Answer;
-use self::recorder::Recorder;
+use self::recorder::{Phase, Recorder};
 use self::redirect::Hop;
 use self::request::Authorization;
 use self::verdict::Failure;
@@ -132,10 +132,7 @@ impl HttpProber {
     pub async fn probe(&self, target: &Target, live: Option<UnboundedSender<Step>>) -> (Outcome, Trace) {
         let recorder = Rc::new(Recorder::new(self.clock.clone(), live));
         let ended = tokio::time::timeout(target.timeout, self.run(target, &recorder)).await;
-        let result = ended.unwrap_or_else(|_| {
-            let host = recorder.host();
-            Err(verdict::timed_out(recorder.phase(), &host, recorder.peer(), recorder.body_bytes(), target.timeout))
-        });
+        let result = ended.unwrap_or_else(|_| Err(self.timed_out(target, &recorder)));
         let mut outcome = match result {
             Ok(status) => Outcome::pass(status, phrase(status)),
             Err(failure) => {
@@ -151,6 +148,16 @@ impl HttpProber {
         let (phases, trace) = recorder.finish();
         outcome.phases = phases;
         (outcome, trace)
+    }
+
+    /// The deadline has passed.
+    fn timed_out(&self, target: &Target, recorder: &Recorder) -> Failure {
+        let (phase, host) = (recorder.phase(), recorder.host());
+        if phase == Phase::Resolve && self.net.resolver.is_silent(&host, recorder.phase_time()) {
+            let text = format!("resolving {host}: no name server answered, neither for this name nor for others,");
+            return Failure::new(Reason::LocalNetwork, text);
+        }
+        verdict::timed_out(phase, &host, recorder.peer(), recorder.body_bytes(), target.timeout)
     }
 
     async fn run(&self, target: &Target, recorder: &Rc<Recorder>) -> Result<u16, Failure> {

@@ -110,6 +110,12 @@ impl Recorder {
         self.phase.get()
     }
 
+    /// How long the probe has been in this phase.
+    #[must_use]
+    pub fn phase_time(&self) -> Duration {
+        Duration::from_micros(self.elapsed_us().saturating_sub(self.since.get()).into())
+    }
+
     /// The name that was resolved last, free of control characters.
     #[must_use]
     pub fn host(&self) -> String {

@@ -81,6 +81,30 @@ fn local_network_when_no_resolver_answers() {
 }
 
 #[test]
+fn local_network_when_several_names_get_no_answer_before_their_deadlines() {
+    let server = peer::name_server(Says::Silence);
+    let targets = ["http://one.test/", "http://two.test/", "http://three.test/"].map(|url| {
+        let mut target = target(&definition(url));
+        target.timeout = SHORT;
+        target
+    });
+    let settings = ProbeSettings { resolve_timeout: LONG, ..asking(&server) };
+    actix_rt::System::new().block_on(async {
+        let prober = skypunch::probe::HttpProber::new(
+            settings,
+            skypunch::secret::SecretPolicy::default(),
+            skypunch::clock::Clock::system(),
+        )
+        .unwrap();
+        let [one, two, three] = targets.each_ref().map(|t| prober.probe(t, None));
+        let (one, two, three) = tokio::join!(one, two, three);
+        for (outcome, trace) in [one, two, three] {
+            Found { outcome, trace }.fails(Reason::LocalNetwork).saying("nor for others");
+        }
+    });
+}
+
+#[test]
 fn names_are_kept_for_their_time_to_live_and_not_longer() {
     let good = peer::says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let url = format!("http://service.test:{}/", good.address.port());
