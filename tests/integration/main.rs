@@ -4,6 +4,9 @@
 mod certificates;
 mod misbehaving;
 mod nginx;
+mod probe_answers;
 mod probe_nginx;
 mod probe_reasons;
+mod probe_secrets;
+mod probe_tls;
 mod probing;
