@@ -5,6 +5,7 @@ mod certificates;
 mod misbehaving;
 mod nginx;
 mod probe_answers;
+mod probe_many;
 mod probe_nginx;
 mod probe_reasons;
 mod probe_secrets;
