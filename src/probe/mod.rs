@@ -100,7 +100,7 @@ pub struct HttpProber {
 }
 
 impl HttpProber {
-    /// A prober; reads no file yet.
+    /// A prober; the first one in a process reads the system's certificate authorities.
     ///
     /// # Errors
     /// When a setting cannot be used.
@@ -112,8 +112,10 @@ impl HttpProber {
             timeout: settings.resolve_timeout,
             retries: settings.resolve_retries,
         };
+        let net = Net::new(resolver, clock.clone());
+        net.tls.warm();
         Ok(HttpProber {
-            net: Net::new(resolver, clock.clone()),
+            net,
             gate: Gate::new(settings.young_limit, settings.young_for, clock.clone()),
             secrets,
             clock,
