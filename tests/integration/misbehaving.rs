@@ -137,24 +137,43 @@ pub fn says_and_resets(bytes: impl Into<Vec<u8>>) -> Peer {
     })
 }
 
-/// RST throws away what the other side has not read yet: waits until the kernel's table of connections shows that the
-/// client's receive queue is empty.
+/// RST throws away what the other side has not read yet: waits until the client's receive queue is empty.
 fn wait_until_taken(tcp: &TcpStream) {
-    let hex = |address: SocketAddr| match address {
-        SocketAddr::V4(v4) => format!("{:08X}:{:04X}", u32::from_ne_bytes(v4.ip().octets()), v4.port()),
-        SocketAddr::V6(_) => unreachable!("the tests' servers listen on IPv4"),
-    };
-    let (client, server) = (hex(tcp.peer_addr().unwrap()), hex(tcp.local_addr().unwrap()));
+    let (client, server) = (tcp.peer_addr().unwrap(), tcp.local_addr().unwrap());
     for _ in 0..1000 {
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let line = table.lines().map(|l| l.split_whitespace().collect::<Vec<_>>());
-        let queue = line.filter(|l| l[1] == client && l[2] == server).map(|l| l[4].ends_with(":00000000")).next();
-        if queue != Some(false) {
+        if sockets(client, server).iter().all(|s| s.unread == 0) {
             return;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     panic!("the client does not read");
+}
+
+/// One line of the kernel's table of connections.
+#[derive(Debug)]
+pub struct Socket {
+    /// 1 is ESTABLISHED, 6 is TIME_WAIT.
+    #[expect(dead_code, reason = "shown where a test fails")]
+    pub state: u8,
+    pub unread: u32,
+}
+
+/// The kernel's sockets from `local` to `remote`: one, or none. Both ends are compared, because ports are used again
+/// while others' TIME_WAIT still stands.
+pub fn sockets(local: SocketAddr, remote: SocketAddr) -> Vec<Socket> {
+    let hex = |address: SocketAddr| match address {
+        SocketAddr::V4(v4) => format!("{:08X}:{:04X}", u32::from_ne_bytes(v4.ip().octets()), v4.port()),
+        SocketAddr::V6(_) => unreachable!("the tests' servers listen on IPv4"),
+    };
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let lines = table.lines().skip(1).map(|l| l.split_whitespace().collect::<Vec<_>>());
+    lines
+        .filter(|l| l[1] == hex(local) && l[2] == hex(remote))
+        .map(|l| Socket {
+            state: u8::from_str_radix(l[3], 16).unwrap(),
+            unread: u32::from_str_radix(l[4].split_once(':').unwrap().1, 16).unwrap(),
+        })
+        .collect()
 }
 
 /// Answers with these bytes, one at a time.

@@ -165,22 +165,13 @@ fn status_that_was_not_asked_for() {
 }
 
 #[test]
-fn a_complete_answer_leaves_no_time_wait_and_is_judged_before_the_close() {
+fn a_complete_answer_leaves_no_time_wait_and_is_not_waited_after() {
     let peer = peer::says_and_stalls("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let found = probe_url(&peer.url(), LONG);
     found.passes();
-    let local = found.trace.steps.iter().find_map(|s| match s.event {
-        Event::Connected { local, .. } => local,
-        _ => None,
-    });
-    let port = format!(":{:04X} ", local.unwrap().port());
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let ours: Vec<&str> = table
-        .lines()
-        .filter(|l| l.split_whitespace().nth(1).is_some_and(|a| format!("{a} ").ends_with(&port)))
-        .filter(|l| l.split_whitespace().nth(3) == Some("06"))
-        .collect();
-    assert!(ours.is_empty(), "TIME_WAIT: {ours:?}");
+    let (local, remote) = found.ends().unwrap();
+    let left = peer::sockets(local, remote);
+    assert!(left.is_empty(), "{left:?}");
 }
 
 // ---- redirects -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 //! Runs the real prober from a test.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -98,6 +99,14 @@ impl Found {
     pub fn saying(&self, part: &str) -> &Found {
         assert!(self.outcome.description.contains(part), "`{part}` is not in: {}", self.outcome.description);
         self
+    }
+
+    /// Both ends of the last connection: ours and the server's.
+    pub fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.trace.steps.iter().rev().find_map(|s| match s.event {
+            Event::Connected { address, local } => local.map(|l| (l, address)),
+            _ => None,
+        })
     }
 
     /// The body as the trace tells it: bytes, framing, capped.
