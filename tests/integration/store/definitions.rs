@@ -74,7 +74,7 @@ pub fn a_plan_is_applied_whole_or_not_at_all(db: &TestDb) {
     let [a, b, c] = ids.inserted[..] else { panic!("three ids: {ids:?}") };
     let before = store.load_definitions().unwrap();
     let edited = Definition { id: b, url: "http://edited/".into(), ..definition("b") };
-    let failed = store.apply_definitions(&[definition("d"), definition("c")], &[edited.clone()], &[a], NOW);
+    let failed = store.apply_definitions(&[definition("d"), definition("c")], std::slice::from_ref(&edited), &[a], NOW);
     assert!(matches!(failed, Err(StoreError::Duplicate(_))), "{failed:?}");
     assert_eq!(store.load_definitions().unwrap(), before);
     let failed = store.apply_definitions(&[definition("d")], &[], &[a, 4711], NOW);
