@@ -23,6 +23,8 @@ use crate::model::target::TargetId;
 
 /// Rows in one statement: a fine size on both, far below the limits on placeholders (32,766 and 65,535).
 const ROWS: usize = 500;
+/// Incidents in one statement: their traces may be long.
+const INCIDENTS: usize = 20;
 
 /// Whether a batch was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +86,7 @@ impl Store {
                 for chunk in rows.chunks(ROWS) {
                     diesel::insert_into(results::table).values(chunk).execute(c)?;
                 }
-                for chunk in opened.chunks(ROWS / 10) {
+                for chunk in opened.chunks(INCIDENTS) {
                     // An incident may have been written before, from state.db.
                     diesel::insert_or_ignore_into(incidents::table).values(chunk).execute(c)?;
                 }

@@ -77,11 +77,8 @@ impl StateDb {
     /// # Errors
     /// See [`StoreError`]; a definition that cannot be read is left out.
     pub fn load_definitions(&mut self) -> Result<Vec<Definition>, StoreError> {
-        let rows: Vec<String> = definitions::table
-            .order(definitions::id)
-            .select(definitions::definition)
-            .load(&mut self.c)
-            .map_err(|e| at(&self.path, e.into()))?;
+        let query = definitions::table.order(definitions::id).select(definitions::definition);
+        let rows: Vec<String> = self.read(|c| query.load(c))?;
         Ok(rows.iter().filter_map(|text| read_definition(text)).collect())
     }
 
@@ -104,6 +101,11 @@ impl StateDb {
             }
             Ok(())
         })
+    }
+
+    /// Runs one query.
+    fn read<T>(&mut self, f: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>) -> Result<T, StoreError> {
+        f(&mut self.c).map_err(|e| at(&self.path, e.into()))
     }
 
     /// Runs one durable transaction.

@@ -7,6 +7,7 @@ use skypunch::model::record::{Batch, ResultRecord, StatusRecord};
 use skypunch::model::state::{Counters, OpenIncident, Status, TargetState};
 use skypunch::model::target::TargetId;
 use skypunch::model::time::UtcMs;
+use skypunch::model::trace::Event;
 use skypunch::store::{StoreError, StoredStatus, Written};
 
 pub fn results_come_back_exactly(db: &TestDb) {
@@ -208,7 +209,9 @@ pub fn absurd_texts_do_not_hold_up_a_batch(db: &TestDb) {
     assert_eq!(store.write_batch(&b).unwrap(), Written::Now);
     let kept = store.history(7, None, 1).unwrap()[0].description.clone().unwrap();
     assert!(kept.ends_with('…') && long.starts_with(kept.trim_end_matches('…')), "cut, and shown to be cut");
-    assert_eq!(store.incident(incident.id).unwrap().unwrap().first_trace, incident.first_trace);
+    let trace = store.incident(incident.id).unwrap().unwrap().first_trace;
+    assert_eq!(trace.steps[..2], incident.first_trace.steps[..2], "the steps that fit");
+    assert_eq!(trace.steps[2].event, Event::Note { text: "1 steps are too long to be kept".into() });
 }
 
 pub fn history_is_bounded(db: &TestDb) {

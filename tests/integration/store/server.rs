@@ -36,7 +36,7 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Server {
+    fn start(more: &[String]) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let mut install = Command::new("mariadb-install-db");
@@ -49,6 +49,7 @@ impl Server {
         command.arg("--no-defaults").arg(format!("--datadir={}", data.display())).arg(format!("--user={}", me()));
         command.arg(format!("--socket={}", dir.path().join("s").display())).arg(format!("--port={port}"));
         command.args(["--bind-address=127.0.0.1", "--skip-networking=0", "--innodb-buffer-pool-size=16M"]);
+        command.args(more);
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("mariadbd");
         let url = Url::parse(&format!("mysql://root@127.0.0.1:{port}/")).unwrap();
@@ -84,7 +85,7 @@ impl Drop for Server {
 
 #[test]
 fn a_frozen_server_is_away_within_the_bound() {
-    let server = Server::start();
+    let server = Server::start(&[]);
     let bound = Duration::from_millis(700);
     let mut store = Store::connect(&server.url(), &options(bound)).unwrap();
     store.migrate().unwrap();
@@ -194,4 +195,50 @@ fn a_table_that_somebody_holds_locked_leaves_the_token_unknown() {
     child.wait().unwrap();
     assert_eq!(store.change_token().unwrap(), before, "the connection lives on");
     store.insert_definition(&super::fixture::definition("x"), NOW).unwrap();
+}
+
+/// An authority and a server certificate for `name` that it has signed, as PEM files.
+fn certificate(dir: &Path, name: &str) -> (std::path::PathBuf, Vec<String>) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let issuer = Issuer::new(ca, ca_key);
+    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let write = |file: &str, text: &str| {
+        std::fs::write(dir.join(file), text).unwrap();
+        dir.join(file)
+    };
+    let ca = write("ca.pem", &ca_pem);
+    let cert = write("cert.pem", &leaf.pem());
+    let key = write("key.pem", &key.serialize_pem());
+    (ca, vec![format!("--ssl-cert={}", cert.display()), format!("--ssl-key={}", key.display())])
+}
+
+#[test]
+fn tls_is_encrypted_and_verified_as_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, ssl) = certificate(dir.path(), "localhost");
+    let server = Server::start(&ssl);
+    let mut named = server.url.join("own").unwrap();
+    named.set_host(Some("localhost")).unwrap();
+    let named = DatabaseUrl::parse(named.as_str()).unwrap();
+    let bound = Duration::from_secs(10);
+    let connect = |url: &DatabaseUrl, tls| Store::connect(url, &ConnectOptions { tls, timeout: bound });
+    mariadb(&server.url, "", "CREATE USER secure REQUIRE SSL; GRANT ALL ON own.* TO secure").unwrap();
+    let secure = DatabaseUrl::parse(&named.to_string().replace("root@", "secure@")).unwrap();
+    // The account refuses who does not encrypt, so getting in shows that it was.
+    assert!(matches!(connect(&secure, Tls::Off), Err(StoreError::Denied(_))));
+    connect(&secure, Tls::Encrypt).unwrap().migrate().unwrap();
+    connect(&secure, Tls::Verify { ca: Some(ca.clone()) }).unwrap().load_definitions().unwrap();
+    for (url, ca, what) in [
+        (server.url(), Some(ca), "the certificate is for another name"),
+        (named.clone(), None, "no public authority has signed it"),
+        (named, Some(certificate(tempfile::tempdir().unwrap().path(), "x").0), "the file is gone"),
+    ] {
+        let error = connect(&url, Tls::Verify { ca }).unwrap_err();
+        assert!(error.is_fatal_at_start() && !error.is_away(), "{what}: {error}");
+    }
 }

@@ -266,3 +266,22 @@ fn sqlite3(path: &Path, sql: &str) {
     command.arg(path).arg(sql);
     super::fixture::output(command).unwrap();
 }
+
+/// An outage of many rounds: each batch holds the statuses of 20 targets and nothing else that can be dropped.
+#[test]
+fn a_long_outage_does_not_grow_the_spool_without_end() {
+    let file = File::new();
+    let bound = 30_000;
+    let mut state = file.open(bound);
+    let rounds = 300;
+    for n in 1..=rounds {
+        let records = (1..=20).map(|t| recorded(result(t, n * 1000 + t, Verdict::Pass))).collect();
+        state.spool_push(&Batch::collect(3, n, records)).unwrap();
+        assert!(state.spool_len().bytes <= bound, "round {n}: {:?}", state.spool_len());
+    }
+    let measured = file.as_if_killed().open(bound).spool_len();
+    assert_eq!(measured, state.spool_len(), "what is kept in mind is what is there");
+    let all = drain(&mut state);
+    let passes: i64 = all.iter().flat_map(|b| &b.statuses).map(|s| s.delta.pass_count).sum();
+    assert_eq!(passes, 20 * rounds);
+}
