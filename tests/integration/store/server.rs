@@ -43,17 +43,24 @@ impl Server {
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         install.arg(format!("--datadir={}", data.display())).arg(format!("--user={}", me()));
         super::fixture::output(install).expect("mariadb-install-db");
-        // Ports below 10240: the range above is used for connections going out.
-        let port = (7000..10240).find(|p| std::net::TcpListener::bind(("127.0.0.1", *p)).is_ok()).unwrap();
+        // Ports below 10240: the range above is used for connections going out. Each server begins to look elsewhere.
+        let begin = 7000
+            + dir.path().as_os_str().as_encoded_bytes().iter().fold(0u16, |n, b| n.wrapping_mul(31) ^ u16::from(*b))
+                % 3000;
+        let free = |p: &u16| std::net::TcpListener::bind(("127.0.0.1", *p)).is_ok();
+        let port = (begin..10240).chain(7000..begin).find(free).unwrap();
         let mut command = Command::new("mariadbd");
         command.arg("--no-defaults").arg(format!("--datadir={}", data.display())).arg(format!("--user={}", me()));
         command.arg(format!("--socket={}", dir.path().join("s").display())).arg(format!("--port={port}"));
         command.args(["--bind-address=127.0.0.1", "--skip-networking=0", "--innodb-buffer-pool-size=16M"]);
         command.args(more);
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("mariadbd");
+        let mut child = command.stdout(Stdio::null()).stderr(log).spawn().expect("mariadbd");
         let url = Url::parse(&format!("mysql://root@127.0.0.1:{port}/")).unwrap();
-        until(Duration::from_secs(60), "starting MariaDB", || mariadb(&url, "", "CREATE DATABASE own").ok());
+        until(Duration::from_secs(60), "starting MariaDB", || {
+            assert!(child.try_wait().unwrap().is_none(), "mariadbd has ended");
+            mariadb(&url, "", "CREATE DATABASE own").ok()
+        });
         Server { child, url, _dir: dir }
     }
 
@@ -165,12 +172,12 @@ fn a_database_that_is_not_there_is_named() {
 
 #[test]
 fn tls_that_cannot_be_had_is_said() {
-    let db = TestDb::mariadb();
-    let bound = Duration::from_secs(5);
-    let error = Store::connect(&db.url, &ConnectOptions { tls: Tls::Encrypt, timeout: bound }).unwrap_err();
+    let server = Server::start(&["--skip-ssl".into()]);
+    let (url, bound) = (server.url(), Duration::from_secs(5));
+    let error = Store::connect(&url, &ConnectOptions { tls: Tls::Encrypt, timeout: bound }).unwrap_err();
     assert!(matches!(&error, StoreError::Tls(_)) && error.is_fatal_at_start(), "{error}");
     let ca = Tls::Verify { ca: Some(Path::new("/nonexistent/ca.pem").into()) };
-    let error = Store::connect(&db.url, &ConnectOptions { tls: ca, timeout: bound }).unwrap_err();
+    let error = Store::connect(&url, &ConnectOptions { tls: ca, timeout: bound }).unwrap_err();
     assert!(matches!(&error, StoreError::Setting(t) if t.contains("/nonexistent/ca.pem")), "{error}");
 }
 
