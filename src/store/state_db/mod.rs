@@ -14,6 +14,7 @@ mod schema;
 mod spool;
 mod transitions;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,16 +45,16 @@ pub struct StateDb {
 }
 
 impl StateDb {
-    /// Replaces the last known definitions by these.
+    /// Makes the last known definitions these; writes only what differs.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn save_all_definitions(&mut self, all: &[Definition]) -> Result<(), StoreError> {
-        let known: Vec<i64> =
-            definitions::table.select(definitions::id).load(&mut self.c).map_err(|e| at(&self.path, e.into()))?;
-        let kept: std::collections::HashSet<i64> = all.iter().map(|d| d.id).collect();
-        let gone: Vec<i64> = known.into_iter().filter(|id| !kept.contains(id)).collect();
-        self.save_definitions(all, &gone)
+        let mut known: HashMap<i64, Definition> = self.load_definitions()?.into_iter().map(|d| (d.id, d)).collect();
+        let changed: Vec<Definition> =
+            all.iter().filter(|d| known.remove(&d.id).as_ref() != Some(*d)).cloned().collect();
+        let gone: Vec<i64> = known.into_keys().collect();
+        if changed.is_empty() && gone.is_empty() { Ok(()) } else { self.save_definitions(&changed, &gone) }
     }
 
     /// Opens the file and brings its tables up to this version; makes it where there is none. `max_bytes` bounds the
