@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use self::startup::{Known, Opened};
 use crate::actors::arbiter::Local;
 use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
-use crate::actors::databases::{Database, LocalDatabase, Query};
+use crate::actors::databases::{Database, LocalDatabase, LocalQuery, Query};
 use crate::actors::persistence::{Flush, Limits, Persistence};
 use crate::actors::pruner::Pruner;
 use crate::actors::supervisor::{Apply, StopAll, Supervisor};
@@ -184,9 +184,13 @@ impl Daemon {
             let made = make_local(settings, &clock, &board, &persistence, &supervisor, &log, node.wrapping_add(number));
             install(handle, made).await?;
         }
-        let watcher_known = known.rows;
         let changed = validated(&known.definitions);
         let total = changed.len();
+        if known.from_main {
+            let definitions = known.definitions;
+            // What it could not save it saves at the next change; its thread logs nothing, the watcher does.
+            local.do_send(LocalQuery::new(move |db| db.save_all_definitions(&definitions)));
+        }
         let states = known.states;
         supervisor.send(Apply { changed, removed: Vec::new(), states }).await?;
         let watcher = Watcher::new(
@@ -195,9 +199,9 @@ impl Daemon {
             log.clone(),
             Arc::clone(&connector),
             watching,
-            local,
+            local.clone(),
             supervisor.clone(),
-            watcher_known,
+            known.rows,
             known.from_main,
         )
         .start();

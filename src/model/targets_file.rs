@@ -144,6 +144,10 @@ fn entry_from_keys(mut keys: Map<String, Value>) -> Result<Entry, (Option<String
     let mut problems = definition.set_all(&keys).err().unwrap_or_default();
     if problems.is_empty() {
         problems = definition.validate().err().unwrap_or_default();
+        if !keys.contains_key("authn_parms") {
+            // An absent secret means "as it is": an export leaves it out. Whether there is one, only the database knows.
+            problems.retain(|p| p.field != "authn_parms");
+        }
     }
     match name {
         Some(name) if problems.is_empty() => Ok(Entry { name, tenantid, renamed_from, keys }),
@@ -184,6 +188,14 @@ mod tests {
         );
         assert_eq!(entries[1].renamed_from.as_deref(), Some("old api"));
         assert!(!entries[1].keys.contains_key("renamed_from"));
+    }
+
+    #[test]
+    fn an_absent_secret_is_as_it_is_and_a_wrong_one_is_wrong() {
+        let target = "[[target]]\nname='a'\nurl='http://x/'\nauthn='BASIC'\n";
+        assert_eq!(parse(target).unwrap().len(), 1);
+        let wrong = parse(&format!("{target}authn_parms='user=a'\n")).unwrap_err();
+        assert!(wrong[0].message.contains("password"), "{wrong:?}");
     }
 
     #[test]

@@ -4,4 +4,16 @@
 
 mod architecture;
 mod daemon;
+mod certificates;
+mod cli;
+mod misbehaving;
+mod nginx;
+mod probe_answers;
+mod probe_many;
+mod probe_nginx;
+mod probe_reasons;
+mod probe_secrets;
+mod probe_tls;
+mod probing;
 mod settings;
+mod store;
