@@ -21,7 +21,7 @@ use check::{
     check_tags, check_timeout, check_url, redact_header,
 };
 pub use check::{is_secret_header, redact_userinfo};
-use values::{boolean, duration, headers_text, integer, list, text};
+use values::{boolean, duration, headers_text, integer, kept_headers, list, text};
 
 /// Default time between due times.
 pub const DEFAULT_FREQUENCY_MS: i64 = 60_000;
@@ -153,8 +153,22 @@ pub const KEYS: &[&str] = &[
     "enabled",
 ];
 
+/// Stands for a secret in what is shown; in what is written it keeps the secret that there is.
+pub(super) const HIDDEN: &str = "***";
+
 impl Definition {
-    /// Sets one key from a value as a file or the API gives it; `null` sets the default.
+    /// Stands in for the definition that `keys` will change, which only the database knows: it has a secret for each
+    /// `***` in them.
+    pub(super) fn standing_in(keys: &Map<String, Value>) -> Definition {
+        Definition {
+            authn_parms: Some(Secret::new(HIDDEN)).filter(|_| keys.get("authn_parms").is_some_and(|v| v == HIDDEN)),
+            headers: keys.get("headers").and_then(|v| headers_text(v).ok()).flatten(),
+            ..Definition::default()
+        }
+    }
+
+    /// Sets one key from a value as a file or the API gives it; `null` sets the default, and `***` in the place of a
+    /// secret (as the API shows it) keeps that secret.
     ///
     /// # Errors
     /// An unknown key (with the nearest known one) or a value of the wrong type. What the value means is checked by
@@ -167,9 +181,15 @@ impl Definition {
             "tenantid" => self.tenantid = text(key, value)?.unwrap_or(default.tenantid),
             "url" => self.url = text(key, value)?.unwrap_or_default(),
             "method" => self.method = text(key, value)?.unwrap_or(default.method),
-            "headers" => self.headers = headers_text(value)?,
+            "headers" => self.headers = kept_headers(self.headers.as_deref(), headers_text(value)?)?,
             "body" => self.body = text(key, value)?,
             "authn" => self.authn = text(key, value)?.unwrap_or(default.authn),
+            "authn_parms" if value == HIDDEN => match &self.authn_parms {
+                Some(_) => {}
+                None => {
+                    return Err(problem(key, "is `***`, which stands for a secret that there is none of: write it"));
+                }
+            },
             "authn_parms" => self.authn_parms = text(key, value)?.map(Secret::new),
             "credential" => self.credential = text(key, value)?,
             "pass_result" => {
@@ -228,7 +248,7 @@ impl Definition {
             "name": self.name, "tenantid": self.tenantid, "url": redact_userinfo(&self.url), "method": self.method,
             "headers": lines(&self.headers, '\n').iter().map(|l| redact_header(l)).collect::<Vec<_>>(),
             "body": self.body, "authn": self.authn,
-            "authn_parms": self.authn_parms.as_ref().map(|_| "***"),
+            "authn_parms": self.authn_parms.as_ref().map(|_| HIDDEN),
             "credential": self.credential, "pass_result": self.pass_result, "frequency_ms": self.frequency_ms,
             "timeout_ms": self.timeout_ms, "fail_after": self.fail_after, "recover_after": self.recover_after,
             "redirects": self.redirects, "tls_ca": self.tls_ca, "tls_verify": self.tls_verify,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::definition::{Definition, Problem};
+use super::definition::{Definition, HIDDEN, Problem};
 use super::text::{nearest, quoted};
 
 /// One `[[target]]` of a file: what was written, and nothing else, so that an absent key can mean "as it is".
@@ -140,12 +140,12 @@ fn entry_from_keys(mut keys: Map<String, Value>) -> Result<Entry, (Option<String
             ));
         }
     };
-    let mut definition = Definition::default();
+    let mut definition = Definition::standing_in(&keys);
     let mut problems = definition.set_all(&keys).err().unwrap_or_default();
     if problems.is_empty() {
         problems = definition.validate().err().unwrap_or_default();
-        if !keys.contains_key("authn_parms") {
-            // An absent secret means "as it is": an export leaves it out. Whether there is one, only the database knows.
+        if keys.get("authn_parms").is_none_or(|v| v == HIDDEN) {
+            // An absent secret, or `***`, means "as it is". Whether there is one, only the database knows.
             problems.retain(|p| p.field != "authn_parms");
         }
     }

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails the test")]
 
 mod architecture;
-mod daemon;
 mod certificates;
 mod cli;
+mod daemon;
 mod misbehaving;
 mod nginx;
 mod probe_answers;

@@ -78,11 +78,14 @@ fn json_shows_no_secret_and_reads_back() {
     d.headers = Some("X-Api-Key: hunter2\nAccept: a/b".into());
     d.tags = Some("a, b".into());
     let map = d.to_json();
+    let mut typo = minimal();
+    typo.headers = Some("X-Api-Key hunter2".into());
+    assert_eq!(typo.to_json()["headers"], json!(["***"]));
     let shown = serde_json::to_string(&map).unwrap();
     assert!(!shown.contains("hunter2"), "{shown}");
-    let mut back = Definition::default();
+    let mut back = d.clone();
     back.set_all(&map).unwrap();
-    assert_eq!(back.tags.as_deref(), Some("a,b"));
+    assert_eq!((back.tags.as_deref(), &back.headers), (Some("a,b"), &d.headers));
     assert!(map.keys().all(|k| KEYS.contains(&k.as_str())));
 }
 
@@ -116,4 +119,29 @@ proptest! {
         };
         prop_assert!(d.validate().is_err());
     }
+}
+
+#[test]
+fn what_is_shown_of_secrets_keeps_them_when_it_is_sent_back() {
+    let headers = "X-A: 1\nAuthorization: Bearer one\nX-Token: two";
+    let d = Definition {
+        authn: "BASIC".into(),
+        authn_parms: Some(Secret::new("user=a,password=hunter2")),
+        headers: Some(headers.into()),
+        ..minimal()
+    };
+    let mut back = d.clone();
+    back.set_all(&d.to_json()).unwrap();
+    assert_eq!(back, d);
+    // Others may change, in any order, and a secret may go or be replaced.
+    back.set("headers", &json!(["x-token: ***", "X-B: 2", "Authorization: Bearer three"])).unwrap();
+    assert_eq!(back.headers.as_deref(), Some("X-Token: two\nX-B: 2\nAuthorization: Bearer three"));
+    back.set("authn_parms", &json!("user=a,password=new")).unwrap();
+    assert_ne!(back.authn_parms, d.authn_parms);
+    // Nothing is there to be kept.
+    for (key, value) in [("authn_parms", json!("***")), ("headers", json!(["Cookie: ***"]))] {
+        let problem = minimal().set(key, &value).unwrap_err();
+        assert!(problem.field == key && problem.message.contains("write it"), "{problem}");
+    }
+    minimal().set("headers", &json!(["X-Stars: ***"])).unwrap();
 }

@@ -21,3 +21,6 @@ mod durability;
 mod errors;
 mod incidents;
 mod main_job;
+mod schedule;
+mod secrets;
+mod startup;
