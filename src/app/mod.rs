@@ -148,9 +148,9 @@ impl Daemon {
         let board = Arc::new(Board::default());
         let Opened { connector, main, local } = opened;
         board.health.database.set(main.as_ref().map(|_| ()).map_err(ToString::to_string), clock.utc_now());
-        let writer = Database::start(&connector, main.ok());
-        let watching = Database::start(&connector, None);
-        let reader = Database::start(&connector, None);
+        let writer = Database::start("db-writer", &connector, main.ok());
+        let watching = Database::start("db-watcher", &connector, None);
+        let reader = Database::start("db-reader", &connector, None);
         let local = LocalDatabase::start(local);
         let limits = Limits {
             flush_interval: settings.persistence.flush_interval,
@@ -206,7 +206,7 @@ impl Daemon {
         )
         .start();
         if let Some(keep) = settings.persistence.keep_results {
-            Pruner::new(keep, clock.clone(), log.clone(), Database::start(&connector, None)).start();
+            Pruner::new(keep, clock.clone(), log.clone(), Database::start("db-pruner", &connector, None)).start();
         }
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let dropped = Arc::clone(&guard);

@@ -93,6 +93,8 @@ pub enum ProbeSetupError {
 pub struct HttpProber {
     net: Net,
     gate: Gate,
+    /// Probes that belong to no due time pass this first, so that few of them ever stand in the way of those that do.
+    extra_gate: Gate,
     secrets: SecretPolicy,
     clock: Clock,
     user_agent: HeaderValue,
@@ -117,6 +119,7 @@ impl HttpProber {
         Ok(HttpProber {
             net,
             gate: Gate::new(settings.young_limit, settings.young_for, clock.clone()),
+            extra_gate: Gate::new(settings.young_limit / 8, settings.young_for, clock.clone()),
             secrets,
             clock,
             user_agent,
@@ -271,6 +274,18 @@ impl Prober {
     pub async fn admit(&self) -> Option<Permit> {
         match self {
             Prober::Http(prober) => Some(prober.gate().acquire().await),
+            Prober::Scripted(_) => None,
+        }
+    }
+
+    /// The same for a probe that belongs to no due time (the first one of a new target): ten thousand new targets
+    /// must not delay the others.
+    pub async fn admit_extra(&self) -> Option<(Permit, Permit)> {
+        match self {
+            Prober::Http(prober) => {
+                let turn = prober.extra_gate.acquire().await;
+                Some((turn, prober.gate().acquire().await))
+            }
             Prober::Scripted(_) => None,
         }
     }
