@@ -96,6 +96,7 @@ fn run_logged(
     let descriptors = place::raise_descriptor_limit();
     let lock = place::lock_state(&settings.state.dir)?;
     let (listener, socket) = place::bind_socket(&settings.control.socket)?;
+    let health = settings.http.listen.map(place::bind_health).transpose()?;
     let mut opened = startup::open(settings, &clock, log)?;
     if let Some(file) = targets {
         targets::apply_at_start(&file, &settings.state.dir, opened.main.as_mut().ok(), clock.utc_now(), log)?;
@@ -107,7 +108,8 @@ fn run_logged(
     let system = System::new();
     let code = system.block_on(async {
         let daemon =
-            Daemon::start(settings, clock, log.clone(), Arc::clone(guard), opened, known, listener, socket.gid).await?;
+            Daemon::start(settings, clock, log.clone(), Arc::clone(guard), opened, known, listener, health, socket.gid)
+                .await?;
         Ok::<_, Box<dyn std::error::Error>>(daemon.until_stopped(settings.shutdown.grace).await)
     })?;
     drop(socket);
@@ -141,6 +143,7 @@ impl Daemon {
         opened: Opened,
         known: Known,
         listener: std::os::unix::net::UnixListener,
+        health: Option<std::net::TcpListener>,
         socket_gid: u32,
     ) -> Result<Daemon, Box<dyn std::error::Error>> {
         let signals = Signals::install()?;
@@ -234,10 +237,8 @@ impl Daemon {
         let control = serve(listener, &context)?;
         servers.push(control.handle());
         actix_rt::spawn(control);
-        if let Some(listen) = settings.http.listen {
-            let health = serve_health(listen, &run_state).map_err(|e| {
-                format!("http.listen {listen} cannot be bound: {e}; choose another port or leave it out")
-            })?;
+        if let Some(listener) = health {
+            let health = serve_health(listener, &run_state)?;
             servers.push(health.handle());
             actix_rt::spawn(health);
         }
