@@ -22,7 +22,7 @@ pub enum StoreError {
     #[error("{0}")]
     Setting(String),
     /// The server does not let us in, or not do what is needed.
-    #[error("the database denies access: {0}")]
+    #[error("the database denies access: {0}; mend the user in database.url, database.password, or the user's rights")]
     Denied(String),
     /// No trust in the server's certificate, or no TLS where it is asked for.
     #[error("no TLS connection to the database: {0}")]
