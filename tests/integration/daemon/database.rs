@@ -74,11 +74,6 @@ impl Database {
         rows[0][0].parse().unwrap_or_else(|_| panic!("{sql}: {rows:?}"))
     }
 
-    /// The single text that a query gives.
-    pub fn text(&self, sql: &str) -> String {
-        self.sql(sql)[0][0].clone()
-    }
-
     /// Adds a target and gives its id: the next one, as long as none was deleted.
     pub fn add(&self, name: &str, url: &str, frequency_ms: u32) -> i64 {
         self.sql(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES ('{name}', '{url}', {frequency_ms})"));

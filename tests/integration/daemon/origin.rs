@@ -49,10 +49,6 @@ impl Origin {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Requests that came for a path so far.
     pub fn count(&self, path: &str) -> u64 {
         self.shared.lock().unwrap().counts.get(path).copied().unwrap_or(0)
