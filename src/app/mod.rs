@@ -212,7 +212,6 @@ impl Daemon {
             Pruner::new(keep, clock.clone(), log.clone(), Database::start("db-pruner", &connector, None)).start();
         }
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
-        let dropped = Arc::clone(&guard);
         let context = Arc::new(ControlContext {
             board,
             clock: clock.clone(),
@@ -227,10 +226,7 @@ impl Daemon {
             started,
             run_state: run_state.clone(),
             stop: Arc::clone(&stop),
-            log_dropped: Arc::new(move || {
-                let (dropped, unwritten) = dropped.lost();
-                dropped + unwritten
-            }),
+            log_dropped: Arc::new(guard.lost_counter()),
             access: Access { uid: rustix::process::geteuid().as_raw(), gid: socket_gid },
         });
         let mut servers = Vec::new();

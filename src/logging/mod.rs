@@ -70,6 +70,13 @@ impl LogGuard {
     pub fn lost(&self) -> (u64, u64) {
         (self.losses.dropped.load(Ordering::Relaxed), self.losses.unwritten.load(Ordering::Relaxed))
     }
+
+    /// Counts the lines lost since the start, without keeping the log alive: what holds the counter may outlive the
+    /// guard.
+    pub fn lost_counter(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let losses = Arc::clone(&self.losses);
+        move || losses.dropped.load(Ordering::Relaxed) + losses.unwritten.load(Ordering::Relaxed)
+    }
 }
 
 /// Builds the root logger.
