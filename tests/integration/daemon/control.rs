@@ -126,8 +126,9 @@ fn history_and_incidents_are_read(place: &Place) {
     let origin = Origin::start();
     origin.script("/", &[200, 200, 500, 500, 200]);
     let daemon = place.start();
-    place.db.add("a", &origin.url("/"), 100);
-    place.db.add("b", &origin.url("/b"), 100);
+    // So slow that none times out on a busy machine.
+    place.db.add("a", &origin.url("/"), 300);
+    place.db.add("b", &origin.url("/b"), 300);
     daemon.wait_target("b", "status", &json!("PASS"));
     let history = |query: &str| daemon.get(&format!("/v1/targets/a/history{query}"));
     wait_until("there is a history", SOON, || history("").as_array().is_some_and(|h| h.len() >= 7));

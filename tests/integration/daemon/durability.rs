@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use skypunch::clock::Clock;
 
 use super::harness::{Place, SOON, number, wait_until};
-use super::ledger;
+use super::ledger::{self, assert_rows};
 use super::origin::{Answer, Origin};
 
 on_both!(
@@ -16,13 +16,13 @@ on_both!(
     a_second_sigterm_ends_at_once_and_loses_nothing,
 );
 
-const TARGETS: u64 = 100;
+const TARGETS: u64 = 200;
 const FAILING: u64 = 10;
 
-/// Targets at ten probes a second each; the last ones share a path that can be told to fail.
+/// Targets at four probes a second each; the last ones share a path that can be told to fail.
 fn load(place: &Place, origin: &Origin) {
     let url = |i| origin.url(if i < TARGETS - FAILING { "/good" } else { "/flaps" });
-    let rows: Vec<String> = (0..TARGETS).map(|i| format!("('t{i}', '{}', 100)", url(i))).collect();
+    let rows: Vec<String> = (0..TARGETS).map(|i| format!("('t{i}', '{}', 250)", url(i))).collect();
     place.db.sql(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES {}", rows.join(",")));
 }
 
@@ -59,10 +59,8 @@ fn kill_9_under_load_keeps_counters_and_results_in_agreement(place: &Place) {
     ledger::assert_consistent(&place.db);
     assert_eq!(place.db.number("SELECT COUNT(*) FROM incidents WHERE ended_at IS NULL"), 10);
     ledger::assert_not_behind(&place.db, &live);
-    let (asked, rows) = (i64::try_from(origin.total()).unwrap(), place.db.number("SELECT COUNT(*) FROM results"));
-    assert!(rows <= asked, "{rows} rows of {asked} requests");
-    // A kill costs what waits for company: 1,000 a second, for some tens of milliseconds on an idle machine.
-    assert!(asked - rows <= i64::try_from(kills).unwrap() * 400, "{rows} rows of {asked} requests");
+    // A kill costs what waits for company: 800 a second, for some tens of milliseconds on an idle machine.
+    assert_rows(&place.db, &origin, i64::try_from(kills).unwrap() * 400);
 }
 
 fn an_orderly_stop_writes_everything(place: &Place) {
@@ -74,14 +72,14 @@ fn an_orderly_stop_writes_everything(place: &Place) {
     assert!(!daemon.socket.exists(), "the socket is removed");
     assert_eq!(daemon.log_lines(&["stopped"]).len(), 1, "{}", daemon.log());
     ledger::assert_consistent(&place.db);
-    let (asked, rows) = (i64::try_from(origin.total()).unwrap(), place.db.number("SELECT COUNT(*) FROM results"));
+    // What a slow database had not taken is in the state folder, and comes with the next start.
+    place.db.sql("UPDATE targets SET enabled = FALSE");
+    let mut next = place.start();
+    wait_until("what was spooled is written", SOON, || spooled(&next.status()) == 0);
+    next.terminate();
+    ledger::assert_consistent(&place.db);
     let in_flight = i64::try_from(TARGETS).unwrap();
-    assert!(rows <= asked && asked - rows <= in_flight, "{rows} rows of {asked} requests");
-    // Every due time has become a result or was missed; in flight at the end counts as missed.
-    let numbers = place.db.sql("SELECT SUM(pass_count), SUM(missed_count) FROM target_status");
-    assert_eq!(numbers[0][0], rows.to_string());
-    let missed: i64 = numbers[0][1].parse().unwrap();
-    assert!(missed >= asked - rows, "{missed} missed, {} without a row", asked - rows);
+    assert_rows(&place.db, &origin, in_flight);
     assert_eq!(place.db.number("SELECT COUNT(*) FROM lease WHERE held_until > 0"), 0, "the lease is given back");
 }
 
@@ -118,8 +116,8 @@ fn a_second_sigterm_ends_at_once_and_loses_nothing(place: &Place) {
     daemon.terminate();
     ledger::assert_consistent(&place.db);
     let rows = place.db.number("SELECT COUNT(*) FROM results");
-    let asked = i64::try_from(asked).unwrap();
-    assert!(rows + 2 * i64::try_from(TARGETS).unwrap() >= asked, "{rows} rows of {asked} requests");
+    let (asked, in_flight) = (i64::try_from(asked).unwrap(), 2 * i64::try_from(TARGETS).unwrap());
+    assert!(rows + in_flight >= asked, "{rows} rows of {asked} requests");
 }
 
 fn spooled(status: &Value) -> i64 {

@@ -62,7 +62,7 @@ fn thresholds_decide_what_opens_and_what_ends(place: &Place) {
     origin.script("/", &script);
     let daemon = place.start();
     place.db.sql(&format!(
-        "INSERT INTO targets (name, url, frequency_ms, fail_after, recover_after) VALUES ('a', '{}', 100, 3, 2)",
+        "INSERT INTO targets (name, url, frequency_ms, fail_after, recover_after) VALUES ('a', '{}', 250, 3, 2)",
         origin.url("/")
     ));
     wait_until("the script is over", SOON, || origin.count("/") >= 14);

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::database::Database;
 use super::harness::number;
+use super::origin::Origin;
 
 /// Counters agree with rows, no row is there twice, and each failing target has exactly one open incident.
 ///
@@ -55,4 +56,16 @@ pub fn assert_not_behind(db: &Database, shown: &Value) {
             assert!(value.parse::<i64>().unwrap() >= number(target, field), "{field} of {id}: {value}, {target:#}");
         }
     }
+}
+
+/// Every request that the origin has counted is a row, but for so many; and no answer is a row that it has not given.
+///
+/// # Panics
+/// When it is not so.
+pub fn assert_rows(db: &Database, origin: &Origin, missing: i64) {
+    let asked = i64::try_from(origin.total()).unwrap();
+    let rows = db.number("SELECT COUNT(*) FROM results");
+    let answered = db.number("SELECT COUNT(*) FROM results WHERE status_code IS NOT NULL");
+    assert!(answered <= asked, "{answered} answers of {asked} requests");
+    assert!(asked - rows <= missing, "{rows} rows of {asked} requests");
 }
