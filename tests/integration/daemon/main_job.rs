@@ -116,6 +116,8 @@ fn a_wrong_row_is_reported_and_disturbs_nothing(place: &Place) {
         origin.count("/a") >= a + 3 && origin.count("/other") >= other + 3
     });
     assert_eq!(daemon.target("a")["status"], json!("PASS"));
+    let test = daemon.lines("POST", "/v1/targets/a/test").last().unwrap();
+    assert_eq!(test["outcome"]["verdict"], json!("PASS"), "what is in force is tested: {test:#}");
     let undisturbed = daemon.target("other");
     assert_eq!((&undisturbed["missed_count"], &undisturbed["fail_count"]), (&json!(0), &json!(0)), "{undisturbed:#}");
 
