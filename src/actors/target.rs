@@ -284,6 +284,8 @@ impl Handler<StopTarget> for TargetActor {
         self.stopped_on_purpose = true;
         self.running = None;
         self.record_missed();
+        // What comes after the answer, as a withdrawal, must not overtake what waits for company here.
+        self.local.recorder.flush();
         ctx.stop();
     }
 }

@@ -10,6 +10,7 @@ on_both!(
     thresholds_decide_what_opens_and_what_ends,
     a_disabled_target_withdraws_its_incident,
     a_deleted_target_withdraws_its_incident,
+    many_withdrawals_are_written_behind_the_results_before_them,
     an_open_incident_survives_a_crash,
 );
 
@@ -120,6 +121,22 @@ fn a_deleted_target_withdraws_its_incident(place: &Place) {
     place.db.sql("DELETE FROM targets");
     wait_withdrawn(place, &id);
     assert_eq!(daemon.request("GET", "/v1/targets/a", None).status, 404);
+}
+
+fn many_withdrawals_are_written_behind_the_results_before_them(place: &Place) {
+    let origin = Origin::start();
+    origin.answer("/", Answer::Status(500));
+    let mut daemon = place.start();
+    let rows: Vec<String> = (0..30).map(|i| format!("('t{i}', '{}', 100)", origin.url("/"))).collect();
+    place.db.sql(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES {}", rows.join(",")));
+    let open = "SELECT COUNT(*) FROM incidents WHERE ended_at IS NULL";
+    wait_until("all have failed", SOON, || place.db.number(open) == 30);
+    place.db.sql("UPDATE targets SET enabled = FALSE");
+    wait_until("all are withdrawn", SOON, || place.db.number(open) == 0);
+    daemon.terminate();
+    assert_eq!(place.db.number("SELECT COUNT(*) FROM incidents WHERE ended_by = 'withdrawn'"), 30);
+    // The last result of a target waits for company for some milliseconds, in which it must not be overtaken.
+    assert_eq!(place.db.number("SELECT COUNT(*) FROM target_status WHERE incident_id IS NOT NULL"), 0);
 }
 
 fn an_open_incident_survives_a_crash(place: &Place) {

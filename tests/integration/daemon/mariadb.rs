@@ -29,7 +29,9 @@ impl PrivateServer {
         // Servers that are made at the same time would share names in the common folder.
         install.env("TMPDIR", dir.path());
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
-        install.arg(format!("--datadir={}", dir.path().join("data").display())).args(as_user());
+        let folder = dir.path().display();
+        // Servers that share a folder for temporary files stumble over each other.
+        install.args([format!("--datadir={folder}/data"), format!("--tmpdir={folder}")]).args(as_user());
         let output = install.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut server = PrivateServer { dir, server: Server { port: free_port() }, child: None };
@@ -45,7 +47,7 @@ impl PrivateServer {
         command.args(["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M"]).args(as_user());
         command.args([format!("--port={}", self.server.port), format!("--datadir={}", path(""))]);
         command.args([format!("--socket={}", path("db.sock")), format!("--pid-file={}", path("db.pid"))]);
-        command.arg(format!("--log-error={}", path("error.log")));
+        command.args([format!("--log-error={}", path("error.log")), format!("--tmpdir={}", self.dir.path().display())]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         self.child = Some(child.spawn().unwrap());
         wait_until("the server answers", SOON * 2, || self.server.answers());
