@@ -1,1 +1,3 @@
+//! Benches of per-target scheduling.
+
 fn main() {}

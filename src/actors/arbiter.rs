@@ -97,7 +97,7 @@ impl Recorder {
         Rc::new(Recorder { sink, buffer: RefCell::default(), armed: Cell::new(false) })
     }
 
-    /// Takes a record. A transition goes on at once, others within [`GATHER`].
+    /// Takes a record. A transition goes on at once, others within 20 ms.
     pub fn push(self: &Rc<Self>, record: Recorded) {
         let urgent = record.incident.is_some();
         let len = {

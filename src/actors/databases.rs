@@ -93,6 +93,12 @@ fn is_alive(pid: u32) -> bool {
         && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("skypunch"))
 }
 
+/// Makes threads of that name, so that an operator sees in `top -H` who works.
+fn named(name: &str) -> impl FnMut() -> std::thread::Builder + use<> {
+    let name = name.to_owned();
+    move || std::thread::Builder::new().name(name.clone())
+}
+
 /// A thread with one connection to the main database.
 pub struct Database {
     connector: Arc<Connector>,
@@ -100,12 +106,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// Starts the thread; `store` is a connection that stands already.
+    /// Starts the thread under a name of at most 15 bytes; `store` is a connection that stands already.
     #[must_use]
-    pub fn start(connector: &Arc<Connector>, store: Option<Store>) -> Addr<Database> {
+    pub fn start(name: &str, connector: &Arc<Connector>, store: Option<Store>) -> Addr<Database> {
         let connector = Arc::clone(connector);
         let first = Mutex::new(store);
-        SyncArbiter::start(1, move || Database {
+        SyncArbiter::start_with_thread_builder(1, named(name), move || Database {
             connector: Arc::clone(&connector),
             store: first.lock().unwrap_or_else(PoisonError::into_inner).take(),
         })
@@ -155,7 +161,7 @@ impl LocalDatabase {
     #[must_use]
     pub fn start(state_db: StateDb) -> Addr<LocalDatabase> {
         let first = Mutex::new(Some(state_db));
-        SyncArbiter::start(1, move || {
+        SyncArbiter::start_with_thread_builder(1, named("state.db"), move || {
             let taken = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             LocalDatabase(taken.unwrap_or_else(|| unreachable!("one thread is asked for, and it never restarts")))
         })

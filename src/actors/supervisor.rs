@@ -30,6 +30,8 @@ use crate::model::trace::{Step, Trace};
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// After so long a life a death is the first again.
+const LONG_LIFE: Duration = Duration::from_secs(600);
 /// How often actors are looked at that may have died without a word.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -96,6 +98,8 @@ pub struct Supervisor {
 struct Slot {
     generation: u64,
     addr: Option<Addr<TargetActor>>,
+    started: Mono,
+    /// Deaths in short succession.
     deaths: u32,
 }
 
@@ -137,7 +141,7 @@ impl Supervisor {
             None => unreachable!("app installs a Local on every arbiter before it makes the supervisor"),
         });
         let deaths = self.slots.get(&id).map_or(0, |s| s.deaths);
-        self.slots.insert(id, Slot { generation, addr: Some(addr), deaths });
+        self.slots.insert(id, Slot { generation, addr: Some(addr), started: self.clock.now(), deaths });
     }
 
     fn apply_one(&mut self, changed: Changed, states: &mut HashMap<TargetId, TargetState>, stops: &mut Vec<Stopping>) {
@@ -298,7 +302,8 @@ impl Handler<Died> for Supervisor {
             return;
         };
         slot.addr = None;
-        slot.deaths = slot.deaths.saturating_add(1);
+        let lived = self.clock.now().since(slot.started);
+        slot.deaths = if lived >= LONG_LIFE { 1 } else { slot.deaths.saturating_add(1) };
         let pause = FIRST_PAUSE.saturating_mul(1 << (slot.deaths - 1).min(6)).min(LONGEST_PAUSE);
         self.board.statistics.restarts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         error!(self.log, "a target's actor panicked; a fresh one starts after a pause"; "target" => msg.id.0,

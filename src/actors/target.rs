@@ -115,7 +115,10 @@ impl TargetActor {
         let target = Arc::clone(&self.target);
         // A task of its own contains a panic. The probe's future is large: it is made after admission.
         let task: JoinHandle<Finished> = actix_rt::spawn(async move {
-            let permit = local.prober.admit().await;
+            let permits = match due {
+                Some(_) => (local.prober.admit().await, None),
+                None => (None, local.prober.admit_extra().await),
+            };
             let started = local.clock.now();
             let statistics = &local.board.statistics;
             statistics.any_start(started);
@@ -124,7 +127,7 @@ impl TargetActor {
             }
             let _in_flight = InFlight::enter(&local);
             let (outcome, trace) = Box::pin(local.prober.probe(&target, None)).await;
-            drop(permit);
+            drop(permits);
             Finished { started, outcome, trace }
         });
         self.running = Some(AbortOnDrop(task.abort_handle()));

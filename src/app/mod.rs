@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use self::startup::{Known, Opened};
 use crate::actors::arbiter::Local;
 use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
-use crate::actors::databases::{Database, LocalDatabase, Query};
+use crate::actors::databases::{Database, LocalDatabase, LocalQuery, Query};
 use crate::actors::persistence::{Flush, Limits, Persistence};
 use crate::actors::pruner::Pruner;
 use crate::actors::supervisor::{Apply, StopAll, Supervisor};
@@ -96,6 +96,7 @@ fn run_logged(
     let descriptors = place::raise_descriptor_limit();
     let lock = place::lock_state(&settings.state.dir)?;
     let (listener, socket) = place::bind_socket(&settings.control.socket)?;
+    let health = settings.http.listen.map(place::bind_health).transpose()?;
     let mut opened = startup::open(settings, &clock, log)?;
     if let Some(file) = targets {
         targets::apply_at_start(&file, &settings.state.dir, opened.main.as_mut().ok(), clock.utc_now(), log)?;
@@ -107,7 +108,8 @@ fn run_logged(
     let system = System::new();
     let code = system.block_on(async {
         let daemon =
-            Daemon::start(settings, clock, log.clone(), Arc::clone(guard), opened, known, listener, socket.gid).await?;
+            Daemon::start(settings, clock, log.clone(), Arc::clone(guard), opened, known, listener, health, socket.gid)
+                .await?;
         Ok::<_, Box<dyn std::error::Error>>(daemon.until_stopped(settings.shutdown.grace).await)
     })?;
     drop(socket);
@@ -141,6 +143,7 @@ impl Daemon {
         opened: Opened,
         known: Known,
         listener: std::os::unix::net::UnixListener,
+        health: Option<std::net::TcpListener>,
         socket_gid: u32,
     ) -> Result<Daemon, Box<dyn std::error::Error>> {
         let signals = Signals::install()?;
@@ -148,9 +151,9 @@ impl Daemon {
         let board = Arc::new(Board::default());
         let Opened { connector, main, local } = opened;
         board.health.database.set(main.as_ref().map(|_| ()).map_err(ToString::to_string), clock.utc_now());
-        let writer = Database::start(&connector, main.ok());
-        let watching = Database::start(&connector, None);
-        let reader = Database::start(&connector, None);
+        let writer = Database::start("db-writer", &connector, main.ok());
+        let watching = Database::start("db-watcher", &connector, None);
+        let reader = Database::start("db-reader", &connector, None);
         let local = LocalDatabase::start(local);
         let limits = Limits {
             flush_interval: settings.persistence.flush_interval,
@@ -184,9 +187,13 @@ impl Daemon {
             let made = make_local(settings, &clock, &board, &persistence, &supervisor, &log, node.wrapping_add(number));
             install(handle, made).await?;
         }
-        let watcher_known = known.rows;
         let changed = validated(&known.definitions);
         let total = changed.len();
+        if known.from_main {
+            let definitions = known.definitions;
+            // What it could not save it saves at the next change; its thread logs nothing, the watcher does.
+            local.do_send(LocalQuery::new(move |db| db.save_all_definitions(&definitions)));
+        }
         let states = known.states;
         supervisor.send(Apply { changed, removed: Vec::new(), states }).await?;
         let watcher = Watcher::new(
@@ -195,14 +202,14 @@ impl Daemon {
             log.clone(),
             Arc::clone(&connector),
             watching,
-            local,
+            local.clone(),
             supervisor.clone(),
-            watcher_known,
+            known.rows,
             known.from_main,
         )
         .start();
         if let Some(keep) = settings.persistence.keep_results {
-            Pruner::new(keep, clock.clone(), log.clone(), Database::start(&connector, None)).start();
+            Pruner::new(keep, clock.clone(), log.clone(), Database::start("db-pruner", &connector, None)).start();
         }
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let dropped = Arc::clone(&guard);
@@ -230,10 +237,8 @@ impl Daemon {
         let control = serve(listener, &context)?;
         servers.push(control.handle());
         actix_rt::spawn(control);
-        if let Some(listen) = settings.http.listen {
-            let health = serve_health(listen, &run_state).map_err(|e| {
-                format!("http.listen {listen} cannot be bound: {e}; choose another port or leave it out")
-            })?;
+        if let Some(listener) = health {
+            let health = serve_health(listener, &run_state)?;
             servers.push(health.handle());
             actix_rt::spawn(health);
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub enum PlaceError {
         /// The other daemon.
         pid: Option<u32>,
     },
-    /// The socket cannot be bound.
+    /// A socket cannot be bound.
     #[error("{0}")]
     Socket(String),
 }
@@ -117,6 +118,16 @@ pub fn bind_socket(path: &Path) -> Result<(UnixListener, ControlSocket), PlaceEr
     std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
     let gid = std::fs::metadata(path).map_err(failed)?.gid();
     Ok((listener, ControlSocket { path: path.to_owned(), gid }))
+}
+
+/// Binds the address where `/healthz` is served.
+///
+/// # Errors
+/// It is taken, or not this machine's.
+pub fn bind_health(listen: SocketAddr) -> Result<TcpListener, PlaceError> {
+    TcpListener::bind(listen).map_err(|e| {
+        PlaceError::Socket(format!("http.listen {listen} cannot be bound: {e}; choose another port or leave it out"))
+    })
 }
 
 /// Raises the limit on file descriptors to what the service manager allows; gives the limit in force.

@@ -128,10 +128,7 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
     };
     let from_main = read.is_some();
     let (definitions, main) = match read {
-        Some(main) => {
-            opened.local.save_all_definitions(&main.definitions)?;
-            (main.definitions, Some((main.statuses, main.marks)))
-        }
+        Some(main) => (main.definitions, Some((main.statuses, main.marks))),
         None => (opened.local.load_definitions()?, None),
     };
     let merged = match main {

@@ -1,2 +1,7 @@
-//! The operator's tool.
-fn main() {}
+//! The operator's tool: see `skypunch::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    skypunch::cli::main()
+}

@@ -149,9 +149,9 @@ impl Rate {
         let second = now.0 / 1_000_000;
         let cell = &self.0[(second % 16) as usize];
         let old = cell.load(Relaxed);
-        if old >> 32 == second {
-            cell.fetch_add(1, Relaxed);
-        } else if cell.compare_exchange(old, (second << 32) | 1, Relaxed, Relaxed).is_err() {
+        let first = old >> 32 != second;
+        // Whoever comes second in a new second finds the cell renewed.
+        if !first || cell.compare_exchange(old, (second << 32) | 1, Relaxed, Relaxed).is_err() {
             cell.fetch_add(1, Relaxed);
         }
     }

@@ -1,1 +1,104 @@
-//! cli.
+//! `skypunchctl`: one file per command.
+//!
+//! ```text
+//!  args (clap) --dispatch--> one command --client--> daemon
+//!                                '--> text (tables.rs) or JSON --> out (output.rs) --> exit code (exit.rs)
+//! ```
+//!
+//! What a command shows is made by pure functions from the API's types; only [`output::Out`] writes.
+
+pub mod args;
+pub mod exit;
+pub mod output;
+pub mod tables;
+
+mod apply;
+mod edit;
+mod export;
+mod history;
+mod incidents;
+mod keys;
+mod place;
+mod reload;
+mod start;
+mod status;
+mod stop;
+mod targets;
+mod test;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{AddKind, Args, Command, EditKind, RemoveKind};
+use self::exit::{CliError, Exit};
+use self::output::Out;
+use self::place::Place;
+use crate::control::client::Client;
+use crate::model::text::escape_controls;
+
+/// Parses the arguments, does what they say and gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => {
+            // Help and version are printed and are no error; the rest is 2.
+            print_usage(&e);
+            return if e.use_stderr() { Exit::Input } else { Exit::Done }.into();
+        }
+    };
+    let mut out = Out::new(args.output, args.no_color);
+    let result = actix_rt::System::new().block_on(run(args, &mut out));
+    match result.and_then(|exit| out.flush().map(|()| exit)) {
+        Ok(exit) => exit.into(),
+        Err(CliError::BrokenPipe) => Exit::Done.into(),
+        Err(error) => {
+            eprintln!("{}", error.render());
+            error.exit().into()
+        }
+    }
+}
+
+/// Prints help, version, or what is wrong with the arguments. clap quotes an argument as it is: one that holds control
+/// characters (pasted, or made by a script) must not reach the terminal so, and is read once more with them escaped.
+fn print_usage(e: &clap::Error) {
+    let escaped = std::env::args_os().map(|a| escape_controls(&a.to_string_lossy()).into_owned());
+    let shown = match Args::try_parse_from(escaped) {
+        Err(same) if same.kind() == e.kind() => same,
+        _ => {
+            let _broken_pipe_is_quiet = e.print();
+            return;
+        }
+    };
+    let _broken_pipe_is_quiet = shown.print();
+}
+
+async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {
+    let Some(command) = args.command else {
+        out.text(&format!("skypunchctl {}\n{}", env!("CARGO_PKG_VERSION"), Args::command().render_help()))?;
+        return Ok(Exit::Done);
+    };
+    let settings = match &command {
+        Command::Start(start) => start.config.as_deref(),
+        _ => None,
+    };
+    let place = Place::find(args.socket, settings);
+    let client = Client::new(place.socket.clone());
+    match command {
+        Command::Start(start) => start::run(&client, &place, &start, out).await,
+        Command::Stop => stop::run(&client, out).await,
+        Command::Status => status::run(&client, out).await,
+        Command::Reload => reload::run(&client, out).await,
+        Command::Targets(targets) => targets::run(&client, targets, out).await,
+        Command::Add { kind: AddKind::Target(keys) } => edit::add(&client, keys, out).await,
+        Command::Edit { kind: EditKind::Target(edit) } => edit::edit(&client, edit, out).await,
+        Command::Remove { kind: RemoveKind::Target { target } } => edit::remove(&client, &target, out).await,
+        Command::Apply(apply) => apply::run(&client, &apply, out).await,
+        Command::Export { file } => export::run(&client, file.as_deref(), out).await,
+        Command::Incidents(incidents) => incidents::run(&client, incidents, out).await,
+        Command::History(history) => history::run(&client, history, out).await,
+        Command::Watch { target } => watch::run(&client, target.as_ref(), out).await,
+    }
+}

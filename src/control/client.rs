@@ -17,7 +17,7 @@ use actix_rt::net::UnixStream;
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::{Method, Uri};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -253,7 +253,7 @@ impl Client {
             client: self.clone(),
             doing,
             body,
-            buffer: Vec::new(),
+            buffer: BytesMut::new(),
             ended: false,
             kind: std::marker::PhantomData,
         })
@@ -269,13 +269,12 @@ impl Client {
     ) -> Result<Body, ClientError> {
         let doing = format!("{method} {path}");
         let body = body.map(serde_json::to_vec).transpose().map_err(|e| self.protocol(&doing, e))?;
-        let request = self
-            .http
-            .request(method, format!("http://skypunch{path}"))
-            .no_decompress()
-            .force_close()
-            .query(query)
-            .map_err(|e| self.protocol(&doing, e))?;
+        // awc writes a lone `?` for a query without conditions: leave it out.
+        let url = format!("http://skypunch{path}");
+        let bare = self.http.request(method.clone(), &url);
+        let with_query = self.http.request(method, &url).query(query).map_err(|e| self.protocol(&doing, e))?;
+        let has_query = with_query.get_uri().query().is_some_and(|q| !q.is_empty());
+        let request = if has_query { with_query } else { bare }.no_decompress().force_close();
         let sent = match body {
             Some(json) => request.content_type("application/json").send_body(json).await,
             None => request.send().await,
@@ -335,7 +334,7 @@ pub struct Lines<T> {
     client: Client,
     doing: String,
     body: Body,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     ended: bool,
     kind: std::marker::PhantomData<T>,
 }
@@ -348,14 +347,14 @@ impl<T: DeserializeOwned> Lines<T> {
     pub async fn next(&mut self) -> Option<Result<T, ClientError>> {
         loop {
             if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                let line = self.buffer.split_to(end + 1);
                 if line.trim_ascii().is_empty() {
                     continue; // a sign of life
                 }
                 return Some(self.parse(&line));
             }
             if self.ended {
-                let rest = std::mem::take(&mut self.buffer);
+                let rest = self.buffer.split();
                 return if rest.trim_ascii().is_empty() { None } else { Some(self.parse(&rest)) };
             }
             match self.body.next().await {
@@ -403,5 +402,24 @@ impl Service<ConnectInfo<Uri>> for UnixConnector {
                 Err(_) => Err(ConnectError::Io(io::ErrorKind::TimedOut.into())),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use awc::error::{ConnectError as Connect, SendRequestError};
+
+    #[test]
+    fn each_way_of_not_connecting_has_its_error() {
+        let client = Client::new("/run/x/control.sock");
+        let of = |kind: io::ErrorKind| client.send_error("GET /", SendRequestError::Connect(Connect::Io(kind.into())));
+        assert!(matches!(of(io::ErrorKind::NotFound), ClientError::NotReachable { .. }));
+        assert!(matches!(of(io::ErrorKind::ConnectionRefused), ClientError::NotReachable { .. }));
+        let denied = of(io::ErrorKind::PermissionDenied);
+        assert_eq!(
+            denied.to_string(),
+            "you may not use /run/x/control.sock: ask for membership in the group that owns it, or use sudo"
+        );
     }
 }

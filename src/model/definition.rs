@@ -14,14 +14,14 @@ use super::auth::Auth;
 use super::expectation::StatusSet;
 use super::state::Policy;
 use super::target::{Target, TargetId, TlsOptions};
-use super::text::nearest;
+use super::text::{nearest, quoted};
 use crate::secret::Secret;
 use check::{
     check_body, check_ca, check_count, check_frequency, check_headers, check_host, check_method, check_name,
     check_tags, check_timeout, check_url, redact_header,
 };
 pub use check::{is_secret_header, redact_userinfo};
-use values::{boolean, duration, headers_text, integer, list, text};
+use values::{boolean, duration, headers_text, integer, kept_headers, list, text};
 
 /// Default time between due times.
 pub const DEFAULT_FREQUENCY_MS: i64 = 60_000;
@@ -153,8 +153,22 @@ pub const KEYS: &[&str] = &[
     "enabled",
 ];
 
+/// Stands for a secret in what is shown; in what is written it keeps the secret that there is.
+pub(super) const HIDDEN: &str = "***";
+
 impl Definition {
-    /// Sets one key from a value as a file or the API gives it; `null` sets the default.
+    /// Stands in for the definition that `keys` will change, which only the database knows: it has a secret for each
+    /// `***` in them.
+    pub(super) fn standing_in(keys: &Map<String, Value>) -> Definition {
+        Definition {
+            authn_parms: Some(Secret::new(HIDDEN)).filter(|_| keys.get("authn_parms").is_some_and(|v| v == HIDDEN)),
+            headers: keys.get("headers").and_then(|v| headers_text(v).ok()).flatten(),
+            ..Definition::default()
+        }
+    }
+
+    /// Sets one key from a value as a file or the API gives it; `null` sets the default, and `***` in the place of a
+    /// secret (as the API shows it) keeps that secret.
     ///
     /// # Errors
     /// An unknown key (with the nearest known one) or a value of the wrong type. What the value means is checked by
@@ -167,9 +181,15 @@ impl Definition {
             "tenantid" => self.tenantid = text(key, value)?.unwrap_or(default.tenantid),
             "url" => self.url = text(key, value)?.unwrap_or_default(),
             "method" => self.method = text(key, value)?.unwrap_or(default.method),
-            "headers" => self.headers = headers_text(value)?,
+            "headers" => self.headers = kept_headers(self.headers.as_deref(), headers_text(value)?)?,
             "body" => self.body = text(key, value)?,
             "authn" => self.authn = text(key, value)?.unwrap_or(default.authn),
+            "authn_parms" if value == HIDDEN => match &self.authn_parms {
+                Some(_) => {}
+                None => {
+                    return Err(problem(key, "is `***`, which stands for a secret that there is none of: write it"));
+                }
+            },
             "authn_parms" => self.authn_parms = text(key, value)?.map(Secret::new),
             "credential" => self.credential = text(key, value)?,
             "pass_result" => {
@@ -228,7 +248,7 @@ impl Definition {
             "name": self.name, "tenantid": self.tenantid, "url": redact_userinfo(&self.url), "method": self.method,
             "headers": lines(&self.headers, '\n').iter().map(|l| redact_header(l)).collect::<Vec<_>>(),
             "body": self.body, "authn": self.authn,
-            "authn_parms": self.authn_parms.as_ref().map(|_| "***"),
+            "authn_parms": self.authn_parms.as_ref().map(|_| HIDDEN),
             "credential": self.credential, "pass_result": self.pass_result, "frequency_ms": self.frequency_ms,
             "timeout_ms": self.timeout_ms, "fail_after": self.fail_after, "recover_after": self.recover_after,
             "redirects": self.redirects, "tls_ca": self.tls_ca, "tls_verify": self.tls_verify,
@@ -282,6 +302,13 @@ impl Definition {
         let server_name = check(&mut problems, "tls_server_name", check_host(self.tls_server_name.as_deref(), false));
         let host = check(&mut problems, "host", check_host(self.host.as_deref(), true));
         let tags = check(&mut problems, "tags", check_tags(self.tags.as_deref().unwrap_or_default()));
+        if let Some(credential) = self.credential.as_deref().filter(|c| !c.is_empty()) {
+            let message = format!(
+                "{} cannot be used: this version serves no shared credentials; write authn and authn_parms instead",
+                quoted(credential)
+            );
+            problems.push(problem("credential", message));
+        }
         if let (Some(auth), Some(headers)) = (&auth, &headers)
             && *auth != Auth::None
             && headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("authorization"))
@@ -334,124 +361,4 @@ fn check<T>(problems: &mut Vec<Problem>, field: &str, result: Result<T, String>)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::target::Method;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    fn minimal() -> Definition {
-        Definition { name: "x".into(), url: "http://localhost/".into(), ..Definition::default() }
-    }
-
-    fn field_of(change: impl FnOnce(&mut Definition)) -> String {
-        let mut d = minimal();
-        change(&mut d);
-        let problems = d.validate().unwrap_err();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        problems[0].to_string()
-    }
-
-    #[test]
-    fn a_name_and_a_url_are_enough() {
-        let t = minimal().validate().unwrap();
-        assert_eq!(t.method, Method::Get);
-        assert_eq!(t.timeout, Duration::from_secs(10));
-        assert!(t.expect.contains(200) && !t.expect.contains(201));
-    }
-
-    #[test]
-    fn a_short_frequency_shortens_the_default_timeout() {
-        let d = Definition { frequency_ms: 1000, ..minimal() };
-        assert_eq!(d.validate().unwrap().timeout, Duration::from_secs(1));
-    }
-
-    #[test]
-    fn every_field_reports_itself_with_its_value() {
-        let cases = [
-            (field_of(|d| d.name = " ".into()), "name: is empty"),
-            (field_of(|d| d.name = "a\u{7}".into()), "\\u{7}"),
-            (field_of(|d| d.url = "htp://x/".into()), "`htp`"),
-            (field_of(|d| d.url = "http://".into()), "url: "),
-            (field_of(|d| d.url = "http://u:hunter2@x/".into()), "authn BASIC"),
-            (field_of(|d| d.method = "get".into()), "did you mean GET?"),
-            (field_of(|d| d.headers = Some("X y".into())), "no colon"),
-            (field_of(|d| d.headers = Some("Host: y".into())), "`host`"),
-            (field_of(|d| d.authn = "BASIC".into()), "authn_parms: `user` is missing"),
-            (field_of(|d| d.pass_result = "ok".into()), "pass_result: `ok`"),
-            (field_of(|d| d.frequency_ms = 0), "frequency_ms: 0 is out of range"),
-            (field_of(|d| d.frequency_ms = -5), "frequency_ms: -5"),
-            (field_of(|d| d.frequency_ms = i64::MAX), "frequency_ms"),
-            (field_of(|d| d.timeout_ms = Some(61_000)), "longer than frequency_ms"),
-            (field_of(|d| d.timeout_ms = Some(0)), "timeout_ms: 0"),
-            (field_of(|d| d.fail_after = 0), "fail_after: 0"),
-            (field_of(|d| d.redirects = 21), "redirects: 21"),
-            (field_of(|d| d.tls_ca = Some("ca.pem".into())), "absolute path"),
-            (field_of(|d| d.tls_server_name = Some("a b".into())), "tls_server_name: `a b`"),
-            (field_of(|d| d.host = Some("a/b".into())), "host: `a/b`"),
-        ];
-        for (text, part) in cases {
-            assert!(text.contains(part), "{text} should hold {part}");
-            assert!(!text.contains("hunter2"), "{text}");
-        }
-    }
-
-    #[test]
-    fn maps_report_unknown_keys_and_wrong_types() {
-        let mut d = Definition::default();
-        let map = json!({"nmae": "x", "frequency": 10, "enabled": "yes", "tags": ["a", 1]});
-        let problems = d.set_all(map.as_object().unwrap()).unwrap_err();
-        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert!(all.iter().any(|p| p.contains("did you mean `name`?")), "{all:?}");
-        assert!(all.iter().any(|p| p.contains("\"10s\"")), "{all:?}");
-        assert!(all.iter().any(|p| p.contains("true or false")), "{all:?}");
-        assert_eq!(all.len(), 4);
-    }
-
-    #[test]
-    fn json_shows_no_secret_and_reads_back() {
-        let mut d = minimal();
-        d.authn_parms = Some(Secret::new("user=a,password=hunter2"));
-        d.headers = Some("X-Api-Key: hunter2\nAccept: a/b".into());
-        d.tags = Some("a, b".into());
-        let map = d.to_json();
-        let shown = serde_json::to_string(&map).unwrap();
-        assert!(!shown.contains("hunter2"), "{shown}");
-        let mut back = Definition::default();
-        back.set_all(&map).unwrap();
-        assert_eq!(back.tags.as_deref(), Some("a,b"));
-        assert!(map.keys().all(|k| KEYS.contains(&k.as_str())));
-    }
-
-    #[test]
-    fn a_target_gives_its_definition_back() {
-        let d = Definition {
-            id: 7,
-            headers: Some("A: b\nC: d".into()),
-            body: Some("x".into()),
-            authn: "BASIC".into(),
-            authn_parms: Some(Secret::new("user=a,password=b")),
-            pass_result: "200,301-303".into(),
-            frequency_ms: 5000,
-            timeout_ms: Some(700),
-            redirects: 3,
-            tls_verify: false,
-            tags: Some("p,q".into()),
-            ..minimal()
-        };
-        assert_eq!(d.validate().unwrap().definition(), d);
-        assert_eq!(minimal().validate().unwrap().definition(), minimal());
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_it_panic(s in "\\PC*|[\\x00-\\x7f]{0,40}", n in any::<i64>()) {
-            let d = Definition {
-                name: s.clone(), url: s.clone(), method: s.clone(), headers: Some(s.clone()), pass_result: s.clone(),
-                frequency_ms: n, timeout_ms: Some(n), fail_after: n, redirects: n, host: Some(s.clone()), tls_server_name: Some(s.clone()),
-                tags: Some(s), ..Definition::default()
-            };
-            prop_assert!(d.validate().is_err());
-        }
-    }
-}
+mod tests;

@@ -42,7 +42,8 @@ impl IdGenerator {
     /// The lowest id that can have been made at or after `ms`.
     #[must_use]
     pub fn first_at(ms: i64) -> i64 {
-        (ms - EPOCH_MS).max(0) << (NODE_BITS + SEQ_BITS)
+        let bits = NODE_BITS + SEQ_BITS;
+        ms.saturating_sub(EPOCH_MS).clamp(0, i64::MAX >> bits) << bits
     }
 }
 
@@ -69,6 +70,8 @@ mod tests {
         assert_eq!(IdGenerator::time_of(id), now);
         assert!(id >= IdGenerator::first_at(now));
         assert!(IdGenerator::first_at(3_755_289_599_000) > 0, "2088 still fits");
+        assert_eq!(IdGenerator::first_at(i64::MIN), 0);
+        assert!(IdGenerator::first_at(i64::MAX) > id);
     }
 
     proptest! {

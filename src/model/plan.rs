@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::definition::{Definition, Problem};
+use super::definition::{Definition, KEYS, Problem};
 use super::targets_file::Entry;
 
 /// What is to be done with one target.
@@ -104,13 +104,14 @@ pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<V
     if wrong.is_empty() { Ok(planned) } else { Err(wrong) }
 }
 
-/// Key, before, after of everything that differs. A new target is compared with the defaults.
+/// Key, before, after of everything that differs, in the order of the table. A new target is compared with the
+/// defaults.
 #[must_use]
 pub fn differences(before: Option<&Definition>, after: &Definition) -> Vec<(String, Value, Value)> {
     let default = Definition::default();
     let b = before.unwrap_or(&default);
     let (shown_before, shown_after) = (b.to_json(), after.to_json());
-    shown_after
+    let mut differences: Vec<(String, Value, Value)> = shown_after
         .into_iter()
         .filter_map(|(key, to)| {
             let from = shown_before.get(&key).cloned().unwrap_or(Value::Null);
@@ -122,7 +123,9 @@ pub fn differences(before: Option<&Definition>, after: &Definition) -> Vec<(Stri
             };
             changed.then_some((key, from, to))
         })
-        .collect()
+        .collect();
+    differences.sort_by_key(|(key, _, _)| KEYS.iter().position(|k| k == key));
+    differences
 }
 
 #[cfg(test)]

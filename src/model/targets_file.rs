@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::definition::{Definition, Problem};
+use super::definition::{Definition, HIDDEN, Problem};
 use super::text::{nearest, quoted};
 
 /// One `[[target]]` of a file: what was written, and nothing else, so that an absent key can mean "as it is".
@@ -140,10 +140,14 @@ fn entry_from_keys(mut keys: Map<String, Value>) -> Result<Entry, (Option<String
             ));
         }
     };
-    let mut definition = Definition::default();
+    let mut definition = Definition::standing_in(&keys);
     let mut problems = definition.set_all(&keys).err().unwrap_or_default();
     if problems.is_empty() {
         problems = definition.validate().err().unwrap_or_default();
+        if keys.get("authn_parms").is_none_or(|v| v == HIDDEN) {
+            // An absent secret, or `***`, means "as it is". Whether there is one, only the database knows.
+            problems.retain(|p| p.field != "authn_parms");
+        }
     }
     match name {
         Some(name) if problems.is_empty() => Ok(Entry { name, tenantid, renamed_from, keys }),
@@ -184,6 +188,14 @@ mod tests {
         );
         assert_eq!(entries[1].renamed_from.as_deref(), Some("old api"));
         assert!(!entries[1].keys.contains_key("renamed_from"));
+    }
+
+    #[test]
+    fn an_absent_secret_is_as_it_is_and_a_wrong_one_is_wrong() {
+        let target = "[[target]]\nname='a'\nurl='http://x/'\nauthn='BASIC'\n";
+        assert_eq!(parse(target).unwrap().len(), 1);
+        let wrong = parse(&format!("{target}authn_parms='user=a'\n")).unwrap_err();
+        assert!(wrong[0].message.contains("password"), "{wrong:?}");
     }
 
     #[test]

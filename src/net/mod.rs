@@ -13,6 +13,7 @@ pub mod connection;
 pub mod dial;
 pub mod happy;
 pub mod resolve;
+pub mod silence;
 pub mod tls;
 pub mod tls_text;
 pub mod tls_verify;

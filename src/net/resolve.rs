@@ -22,6 +22,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 
+use super::silence::Silence;
 use super::{Observer, happy};
 use crate::clock::Clock;
 use crate::model::reason::Reason;
@@ -142,6 +143,22 @@ pub struct Resolver {
     system: RefCell<Option<Rc<TokioResolver>>>,
     files: Cell<(Mono, FileTimes)>,
     cache: RefCell<HashMap<Box<str>, Kept>>,
+    silence: RefCell<Silence>,
+}
+
+/// An open question; dropped without an answer, it was given up.
+struct Question<'a> {
+    resolver: &'a Resolver,
+    host: &'a str,
+    since: Mono,
+    answered: bool,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        let now = self.resolver.clock.now();
+        self.resolver.silence.borrow_mut().ended(self.host, self.since, now, self.answered);
+    }
 }
 
 impl std::fmt::Debug for Resolver {
@@ -162,7 +179,15 @@ impl Resolver {
             system: RefCell::default(),
             files: Cell::new((Mono(0), [None; 2])),
             cache: RefCell::default(),
+            silence: RefCell::default(),
         }
+    }
+
+    /// After a deadline of the caller's: whether a question for `host` that waited for `waited` until now was not
+    /// answered because no name server answers anybody. That is our network's trouble, not the name's.
+    #[must_use]
+    pub fn is_silent(&self, host: &str, waited: Duration) -> bool {
+        self.silence.borrow().is_general(host, waited, self.clock.now())
     }
 
     /// The addresses of `host`, in the order in which they should be tried; never empty.
@@ -188,7 +213,12 @@ impl Resolver {
             return Ok((Rc::clone(&kept.addresses), true));
         }
         let resolver = self.resolver(host, now)?;
-        let found = resolver.lookup_ip(host).await.map_err(|e| ResolveError::of(host, &e))?;
+        self.silence.borrow_mut().asked(host, now);
+        let mut question = Question { resolver: self, host, since: now, answered: false };
+        let found = resolver.lookup_ip(host).await.map_err(|e| ResolveError::of(host, &e));
+        question.answered = !matches!(found, Err(ResolveError::NoAnswer { .. } | ResolveError::Resources { .. }));
+        drop(question);
+        let found = found?;
         let records = found.as_lookup().answers();
         let addresses: Vec<IpAddr> = found.iter().collect();
         if addresses.is_empty() {

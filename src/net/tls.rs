@@ -113,6 +113,12 @@ impl TlsProfiles {
         TlsProfiles { provider: Arc::new(rustls::crypto::ring::default_provider()), profiles: RefCell::default() }
     }
 
+    /// Reads the system's authorities now, once for the whole process, so that no probe's time holds it. Where there
+    /// are none, the handshakes that need them say so.
+    pub fn warm(&self) {
+        drop(system_authorities());
+    }
+
     /// Shakes hands over `tcp`.
     ///
     /// # Errors
@@ -153,7 +159,9 @@ impl TlsProfiles {
                 let (_, session) = stream.get_ref();
                 observer.event(Event::TlsDone {
                     version: session.protocol_version().map_or(String::new(), |v| format!("{v:?}").replace("_", ".")),
-                    cipher: session.negotiated_cipher_suite().map_or(String::new(), |c| format!("{:?}", c.suite())),
+                    cipher: session
+                        .negotiated_cipher_suite()
+                        .map_or(String::new(), |c| iana(&format!("{:?}", c.suite()))),
                 });
                 Ok(stream)
             }
@@ -199,6 +207,11 @@ impl TlsProfiles {
         config.resumption = Resumption::disabled();
         Ok(Profile { config, verifier, made_from })
     }
+}
+
+/// rustls writes `TLS13_…` where IANA writes `TLS_…`.
+fn iana(suite: &str) -> String {
+    suite.replacen("TLS13_", "TLS_", 1)
 }
 
 fn server_name(host: url::Host<&str>, options: &TlsOptions) -> Result<(ServerName<'static>, String), TlsError> {

@@ -103,12 +103,15 @@ impl Core {
     }
 
     fn leave(&mut self, ticket: u64) {
-        self.line.retain(|(t, _)| *t != ticket);
+        if let Ok(at) = self.line.binary_search_by_key(&ticket, |(t, _)| *t) {
+            self.line.remove(at);
+        }
     }
 
     fn wait(&mut self, ticket: u64, waker: &Waker) {
-        if let Some((_, slot)) = self.line.iter_mut().find(|(t, _)| *t == ticket) {
-            *slot = Some(waker.clone());
+        // Tickets grow: the line may be a hundred thousand long when that many new targets come at once.
+        if let Ok(at) = self.line.binary_search_by_key(&ticket, |(t, _)| *t) {
+            self.line[at].1 = Some(waker.clone());
         }
     }
 

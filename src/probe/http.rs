@@ -112,6 +112,7 @@ fn no_head(e: &SendRequestError, wire: &Wire, recorder: &Recorder, leaks: impl F
         peer: recorder.peer(),
         broken: broken.as_ref(),
         eof: wire.eof(),
+        sent: wire.sent(),
         received: wire.received(),
         too_large: wire.too_large(),
         foreign: foreign.as_deref(),
@@ -126,7 +127,7 @@ fn parse_words(e: &SendRequestError) -> &'static str {
         SendRequestError::Response(ParseError::Version) => "its version is not HTTP/1.x",
         SendRequestError::Response(ParseError::Header) => "a header in it is malformed or contradicts another",
         SendRequestError::Response(ParseError::TooLarge) => "it has more than 96 headers, or is longer than 128 KiB",
-        SendRequestError::Response(ParseError::Status) => "its status is not a number from 100 to 999",
+        SendRequestError::Response(ParseError::Status) => "its status line is malformed",
         _ => "it is not HTTP",
     }
 }

@@ -46,7 +46,6 @@ pub struct Wire {
     eof: Cell<bool>,
     unclean: Cell<bool>,
     too_large: Cell<bool>,
-    done: Cell<bool>,
     head: Cell<Option<Head>>,
     broken: RefCell<Option<Broken>>,
     first: RefCell<Vec<u8>>,
@@ -65,11 +64,16 @@ impl Wire {
             eof: Cell::new(false),
             unclean: Cell::new(false),
             too_large: Cell::new(false),
-            done: Cell::new(false),
             head: Cell::new(None),
             broken: RefCell::new(None),
             first: RefCell::new(Vec::new()),
         }
+    }
+
+    /// The whole request has been handed to the kernel.
+    #[must_use]
+    pub fn sent(&self) -> bool {
+        self.sent_told.get()
     }
 
     /// Bytes of the answer that have come.
@@ -118,11 +122,6 @@ impl Wire {
     #[must_use]
     pub fn first_bytes(&self) -> Vec<u8> {
         self.first.borrow().clone()
-    }
-
-    /// Nothing more is wanted from this connection: it closes without TIME_WAIT.
-    pub fn done(&self) {
-        self.done.set(true);
     }
 
     fn note_broken(&self, e: &io::Error) {
@@ -342,8 +341,9 @@ impl std::fmt::Debug for ProbeIo {
 
 impl Drop for ProbeIo {
     fn drop(&mut self) {
-        // Where the server closed first, no TIME_WAIT is ours.
-        if self.wire.done.get() && !self.wire.eof.get() {
+        // Where the server closed first, no TIME_WAIT is ours. awc drops the connection as soon as the answer is
+        // complete, and a probe that is given up drops it at any time: in neither case is anything left to say.
+        if !self.wire.eof.get() {
             self.connection.forget_on_close();
         }
     }

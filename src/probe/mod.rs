@@ -28,10 +28,11 @@ use std::time::Duration;
 
 use awc::http::header::{self, HeaderValue};
 use tokio::sync::mpsc::UnboundedSender;
+use url::Position;
 
 use self::gate::{Gate, Permit};
 use self::http::Answer;
-use self::recorder::Recorder;
+use self::recorder::{Phase, Recorder};
 use self::redirect::Hop;
 use self::request::Authorization;
 use self::verdict::Failure;
@@ -39,7 +40,6 @@ use crate::clock::Clock;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::target::{Target, TlsOptions};
-use crate::model::text::escape_controls;
 use crate::model::trace::{Event, Step, Trace};
 use crate::net::{Endpoint, Net, ResolverSettings};
 use crate::secret::SecretPolicy;
@@ -93,6 +93,8 @@ pub enum ProbeSetupError {
 pub struct HttpProber {
     net: Net,
     gate: Gate,
+    /// Probes that belong to no due time pass this first, so that few of them ever stand in the way of those that do.
+    extra_gate: Gate,
     secrets: SecretPolicy,
     clock: Clock,
     user_agent: HeaderValue,
@@ -100,7 +102,7 @@ pub struct HttpProber {
 }
 
 impl HttpProber {
-    /// A prober; reads no file yet.
+    /// A prober; the first one in a process reads the system's certificate authorities.
     ///
     /// # Errors
     /// When a setting cannot be used.
@@ -112,9 +114,12 @@ impl HttpProber {
             timeout: settings.resolve_timeout,
             retries: settings.resolve_retries,
         };
+        let net = Net::new(resolver, clock.clone());
+        net.tls.warm();
         Ok(HttpProber {
-            net: Net::new(resolver, clock.clone()),
+            net,
             gate: Gate::new(settings.young_limit, settings.young_for, clock.clone()),
+            extra_gate: Gate::new(settings.young_limit / 8, settings.young_for, clock.clone()),
             secrets,
             clock,
             user_agent,
@@ -132,10 +137,7 @@ impl HttpProber {
     pub async fn probe(&self, target: &Target, live: Option<UnboundedSender<Step>>) -> (Outcome, Trace) {
         let recorder = Rc::new(Recorder::new(self.clock.clone(), live));
         let ended = tokio::time::timeout(target.timeout, self.run(target, &recorder)).await;
-        let result = ended.unwrap_or_else(|_| {
-            let host = escape_controls(target.url.host_str().unwrap_or_default());
-            Err(verdict::timed_out(recorder.phase(), &host, recorder.peer(), recorder.body_bytes(), target.timeout))
-        });
+        let result = ended.unwrap_or_else(|_| Err(self.timed_out(target, &recorder)));
         let mut outcome = match result {
             Ok(status) => Outcome::pass(status, phrase(status)),
             Err(failure) => {
@@ -153,9 +155,19 @@ impl HttpProber {
         (outcome, trace)
     }
 
+    /// The deadline has passed.
+    fn timed_out(&self, target: &Target, recorder: &Recorder) -> Failure {
+        let (phase, host) = (recorder.phase(), recorder.host());
+        if phase == Phase::Resolve && self.net.resolver.is_silent(&host, recorder.phase_time()) {
+            let text = format!("resolving {host}: no name server answered, neither for this name nor for others,");
+            return Failure::new(Reason::LocalNetwork, text);
+        }
+        verdict::timed_out(phase, &host, recorder.peer(), recorder.body_bytes(), target.timeout)
+    }
+
     async fn run(&self, target: &Target, recorder: &Rc<Recorder>) -> Result<u16, Failure> {
         let first = Hop { url: Cow::Borrowed(&target.url), method: target.method, with_body: true, same_origin: true };
-        tell_request(&first, recorder);
+        recorder.step(Event::Request { method: first.method.as_str().to_owned(), url: first.url.as_str().to_owned() });
         let authorization = request::authorization(&target.auth, &self.secrets)?;
         if authorization.is_some() {
             recorder.step(Event::Auth { kind: target.auth.kind().to_owned() });
@@ -165,17 +177,16 @@ impl HttpProber {
         if target.redirects > 0 && redirect::is_redirect(answer.status) {
             let mut hops = vec![first];
             while let Some(next) = follow(target, &hops, &answer, authorization.as_ref())? {
-                answer.wire.done();
-                recorder.step(Event::Redirect { to: shown(&next, target, authorization.as_ref()) });
+                let shown = shown(&next, target, authorization.as_ref());
+                recorder.step(Event::Redirect { to: shown.clone() });
                 drop(answer);
-                tell_request(&next, recorder);
+                recorder.step(Event::Request { method: next.method.as_str().to_owned(), url: shown });
                 answer = self.hop(target, &next, authorization.as_ref(), recorder).await?;
                 method = next.method;
                 hops.push(next);
             }
         }
         body::drain(&mut answer, method, self.body_cap, recorder).await?;
-        answer.wire.done();
         let (status, ok) = (answer.status, target.expect.contains(answer.status));
         recorder.step(Event::Check { expected: target.expect.to_string(), status, ok });
         if ok {
@@ -219,21 +230,29 @@ fn follow<'a>(
     }
     let Some(location) = answer.response.headers().get(header::LOCATION) else { return Ok(None) };
     let location = String::from_utf8_lossy(location.as_bytes());
-    redirect::next(&target.url, hops, answer.status, &location, target.redirects).map(Some).map_err(|why| {
-        let why = if request::leaks(&why, target, authorization) { "its target repeats a secret" } else { &why };
+    let failure = |why: &str| {
         Failure::new(Reason::Redirect, format!("following the redirect {} of hop {}: {why}", answer.status, hops.len()))
-    })
+    };
+    let next = redirect::next(&target.url, hops, answer.status, &location, target.redirects).map_err(|why| {
+        let secret = request::leaks(&why, target, authorization);
+        failure(if secret { "its location repeats a secret and leads nowhere" } else { &why })
+    })?;
+    if next.url.host() != target.url.host()
+        && next.url.host_str().is_some_and(|h| request::host_leaks(h, target, authorization))
+    {
+        return Err(failure("its location's host repeats a secret"));
+    }
+    Ok(Some(next))
 }
 
-fn tell_request(hop: &Hop<'_>, recorder: &Recorder) {
-    let method = hop.method.as_str().to_owned();
-    recorder.step(Event::Request { method, url: hop.url.as_str().to_owned() });
-}
-
-/// A redirect's URL, unless the server has put into it a secret that was sent to it.
+/// A redirect's URL, without the path where the server has put into it a secret that was sent to it.
 fn shown(hop: &Hop<'_>, target: &Target, authorization: Option<&Authorization>) -> String {
     let url = hop.url.as_str();
-    if request::leaks(url, target, authorization) { "*** (it repeats a secret)".to_owned() } else { url.to_owned() }
+    if request::leaks(url, target, authorization) {
+        format!("{}***", &hop.url[..Position::BeforePath])
+    } else {
+        url.to_owned()
+    }
 }
 
 /// The standard reason phrase of a status: servers may leave theirs out or write anything.
@@ -255,6 +274,18 @@ impl Prober {
     pub async fn admit(&self) -> Option<Permit> {
         match self {
             Prober::Http(prober) => Some(prober.gate().acquire().await),
+            Prober::Scripted(_) => None,
+        }
+    }
+
+    /// The same for a probe that belongs to no due time (the first one of a new target): ten thousand new targets
+    /// must not delay the others.
+    pub async fn admit_extra(&self) -> Option<(Permit, Permit)> {
+        match self {
+            Prober::Http(prober) => {
+                let turn = prober.extra_gate.acquire().await;
+                Some((turn, prober.gate().acquire().await))
+            }
             Prober::Scripted(_) => None,
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::clock::Clock;
 use crate::model::outcome::Phases;
+use crate::model::text::escape_controls;
 use crate::model::time::{Mono, UtcMs};
 use crate::model::trace::{Event, Step, Trace};
 use crate::net::Observer;
@@ -45,6 +46,8 @@ pub struct Recorder {
     phases: Cell<Phases>,
     /// When the phase began, microseconds since the start.
     since: Cell<u32>,
+    /// The name that was resolved last.
+    host: RefCell<String>,
     /// The address that won, or that was tried last.
     peer: Cell<Option<SocketAddr>>,
     status: Cell<Option<u16>>,
@@ -65,6 +68,7 @@ impl Recorder {
             phase: Cell::new(Phase::Start),
             phases: Cell::default(),
             since: Cell::new(0),
+            host: RefCell::default(),
             peer: Cell::new(None),
             status: Cell::new(None),
             body_bytes: Cell::new(0),
@@ -104,6 +108,18 @@ impl Recorder {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    /// How long the probe has been in this phase.
+    #[must_use]
+    pub fn phase_time(&self) -> Duration {
+        Duration::from_micros(self.elapsed_us().saturating_sub(self.since.get()).into())
+    }
+
+    /// The name that was resolved last, free of control characters.
+    #[must_use]
+    pub fn host(&self) -> String {
+        escape_controls(&self.host.borrow()).into_owned()
     }
 
     /// Address that won, or that was tried last.
@@ -152,7 +168,10 @@ impl Recorder {
                 self.set_body_bytes(0);
                 self.peer.set(None);
             }
-            Event::Resolving { .. } => self.enter(Phase::Resolve, at),
+            Event::Resolving { host } => {
+                self.host.borrow_mut().clone_from(host);
+                self.enter(Phase::Resolve, at);
+            }
             Event::Resolved { .. } => {
                 add(&mut phases.resolve_us, at, self.since.get());
                 self.enter(Phase::Connect, at);

@@ -129,20 +129,34 @@ pub fn method(method: Method) -> awc::http::Method {
 }
 
 /// So many characters in common with a secret are too many to be shown.
-const LEAK: usize = 5;
+const SHOWN: usize = 5;
 
-/// Whether `text`, which a server sent, repeats a part of a secret that was sent to it.
+/// So many are too many to connect by: a host name is told to name servers, and shown in every step. More than for
+/// showing, because what is not shown is no loss, but what is not followed is a FAIL.
+const CONNECTED: usize = 8;
+
+/// Whether `text`, which a server sent, repeats a part of a secret that was sent to it, and so must not be shown.
 #[must_use]
 pub fn leaks(text: &str, target: &Target, authorization: Option<&Authorization>) -> bool {
-    let text = text.as_bytes();
-    let repeats = |secret: &[u8]| {
-        let n = secret.len().min(LEAK);
-        n > 0 && secret.windows(n).any(|w| text.windows(n).any(|t| t == w))
-    };
+    any_secret(target, authorization, |secret| repeats(text, secret, secret.len().min(SHOWN)))
+}
+
+/// Whether a host name that a server sent repeats a secret that was sent to it.
+#[must_use]
+pub fn host_leaks(host: &str, target: &Target, authorization: Option<&Authorization>) -> bool {
+    any_secret(target, authorization, |secret| repeats(host, secret, CONNECTED))
+}
+
+fn any_secret(target: &Target, authorization: Option<&Authorization>, found: impl Fn(&[u8]) -> bool) -> bool {
     let of_auth = authorization.is_some_and(|a| {
         let value = a.value.as_bytes();
         let encoded = value.iter().position(|b| *b == b' ').map_or(value, |at| &value[at + 1..]);
-        repeats(encoded) || repeats(a.secret.expose().as_bytes())
+        found(encoded) || found(a.secret.expose().as_bytes())
     });
-    of_auth || target.headers.iter().any(|(n, v)| is_secret_header(n) && repeats(v.as_bytes()))
+    of_auth || target.headers.iter().any(|(n, v)| is_secret_header(n) && found(v.as_bytes()))
+}
+
+/// Whether `n` characters in a row of the secret are in the text, in whatever case.
+fn repeats(text: &str, secret: &[u8], n: usize) -> bool {
+    n > 0 && secret.windows(n).any(|w| text.as_bytes().windows(n).any(|t| t.eq_ignore_ascii_case(w)))
 }

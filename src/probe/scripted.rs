@@ -86,3 +86,38 @@ impl ScriptedProber {
         (outcome, trace)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::definition::Definition;
+    use crate::model::reason::Reason;
+
+    fn target() -> Target {
+        let written = Definition { name: "t".into(), url: "http://a.test/".into(), ..Definition::default() };
+        let mut target = written.validate().unwrap();
+        target.timeout = Duration::from_millis(20);
+        target
+    }
+
+    fn run(script: Script) -> (Outcome, Trace) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async { ScriptedProber::new(move |_| script.clone()).probe(&target(), None).await })
+    }
+
+    #[test]
+    fn does_what_the_script_says() {
+        let after = Duration::from_millis(3);
+        let (outcome, trace) = run(Script::Answer { after, outcome: Outcome::pass(200, "OK") });
+        assert_eq!((outcome.reason, outcome.latency_us), (None, 3000));
+        assert!(matches!(trace.steps.last().unwrap().event, Event::Check { ok: true, .. }));
+        let (outcome, _) = run(Script::Hang);
+        assert_eq!((outcome.reason, outcome.latency_us), (Some(Reason::TimeoutFirstByte), 20_000));
+    }
+
+    #[test]
+    #[should_panic(expected = "says so")]
+    fn panics_when_the_script_says_so() {
+        run(Script::Panic);
+    }
+}

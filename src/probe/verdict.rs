@@ -71,7 +71,7 @@ pub fn span(d: Duration) -> String {
 /// The deadline passed in `phase`.
 #[must_use]
 pub fn timed_out(phase: Phase, host: &str, peer: Option<SocketAddr>, body_bytes: u32, timeout: Duration) -> Failure {
-    let peer = peer.map_or_else(|| host.to_owned(), |p| p.to_string());
+    let peer = peer.map_or_else(|| "the server".to_owned(), |p| p.to_string());
     let within = span(timeout);
     let (reason, text) = match phase {
         Phase::Resolve => (Reason::TimeoutResolve, format!("resolving {host}: no answer within {within}")),
@@ -102,6 +102,8 @@ pub struct NoHead<'a> {
     pub broken: Option<&'a Broken>,
     /// The server closed its side.
     pub eof: bool,
+    /// The request had gone out as a whole.
+    pub sent: bool,
     /// Bytes that came.
     pub received: u64,
     /// The head was too long to go on.
@@ -117,6 +119,7 @@ pub struct NoHead<'a> {
 pub fn no_head(seen: NoHead<'_>) -> Failure {
     let peer = seen.peer.map_or_else(|| "the server".to_owned(), |p| p.to_string());
     let (doing, within) = match seen.received {
+        0 if !seen.sent => (format!("sending the request to {peer}"), "before any answer"),
         0 => (format!("waiting for the answer of {peer}"), "before any answer"),
         _ => (format!("reading the answer's head from {peer}"), "within the head"),
     };

@@ -9,7 +9,7 @@
 //! Whether an earlier try was committed, its answer lost, or the whole spool replayed: the watermark decides. It also
 //! numbers what `target_status` counts, because counters travel as deltas.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
@@ -18,11 +18,13 @@ use super::error::StoreError;
 use super::rows::{IncidentRow, ResultRow, StatusRow};
 use super::schema::{incidents, results, writers};
 use super::{Store, on, write_tx};
-use crate::model::record::{Batch, IncidentChange};
+use crate::model::record::{Batch, IncidentChange, ResultRecord, StatusRecord};
 use crate::model::target::TargetId;
 
 /// Rows in one statement: a fine size on both, far below the limits on placeholders (32,766 and 65,535).
 const ROWS: usize = 500;
+/// Incidents in one statement: their traces may be long.
+const INCIDENTS: usize = 20;
 
 /// Whether a batch was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +44,34 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; nothing of the batch was written, or (connection lost at the COMMIT) all of it.
     pub fn write_batch(&mut self, batch: &Batch) -> Result<Written, StoreError> {
-        let rows: Vec<ResultRow<'_>> = batch.results.iter().map(ResultRow::from).collect();
-        let statuses = status_rows(batch);
+        match self.write_once(batch, &HashSet::new()) {
+            // The wall clock was set back over a restart, and ids came again: such a result must not hold up all others.
+            Err(StoreError::Duplicate(_)) => {
+                let taken = self.taken_ids(batch)?;
+                self.write_once(batch, &taken)
+            }
+            result => result,
+        }
+    }
+
+    /// Ids of the batch that are in the database, or twice in the batch.
+    fn taken_ids(&mut self, batch: &Batch) -> Result<HashSet<i64>, StoreError> {
+        let ids: Vec<i64> = batch.results.iter().map(|r| r.id).collect();
+        let mut seen = HashSet::with_capacity(ids.len());
+        let mut taken: HashSet<i64> = ids.iter().copied().filter(|id| !seen.insert(*id)).collect();
+        self.run(|db| {
+            for chunk in ids.chunks(ROWS) {
+                let known = results::table.filter(results::id.eq_any(chunk)).select(results::id);
+                taken.extend(on!(db, c => known.load::<i64>(c))?);
+            }
+            Ok(taken)
+        })
+    }
+
+    fn write_once(&mut self, batch: &Batch, without: &HashSet<i64>) -> Result<Written, StoreError> {
+        let kept = || batch.results.iter().filter(|r| !without.contains(&r.id));
+        let rows: Vec<ResultRow<'_>> = kept().map(ResultRow::from).collect();
+        let statuses = status_rows(batch, kept());
         let opened = batch.incidents.iter().filter_map(|c| match c {
             IncidentChange::Opened(incident) => Some(IncidentRow::new(incident)),
             IncidentChange::Ended(_) => None,
@@ -58,7 +86,7 @@ impl Store {
                 for chunk in rows.chunks(ROWS) {
                     diesel::insert_into(results::table).values(chunk).execute(c)?;
                 }
-                for chunk in opened.chunks(ROWS / 10) {
+                for chunk in opened.chunks(INCIDENTS) {
                     // An incident may have been written before, from state.db.
                     diesel::insert_or_ignore_into(incidents::table).values(chunk).execute(c)?;
                 }
@@ -112,13 +140,12 @@ impl Store {
     }
 }
 
-fn status_rows(batch: &Batch) -> Vec<StatusRow<'_>> {
+fn status_rows<'a>(batch: &'a Batch, results: impl Iterator<Item = &'a ResultRecord>) -> Vec<StatusRow<'a>> {
     let mut shown: HashMap<TargetId, i64> = HashMap::with_capacity(batch.statuses.len());
-    for result in &batch.results {
+    for result in results {
         *shown.entry(result.target_id).or_default() += 1;
     }
-    let row = |s| {
-        let s: &crate::model::record::StatusRecord = s;
+    let row = |s: &'a StatusRecord| {
         let counted = s.delta.pass_count + s.delta.fail_count + s.delta.unknown_count;
         let thinned = (counted - shown.get(&s.target_id).copied().unwrap_or(0)).max(0);
         StatusRow::new(s, &s.delta, thinned, batch.writer, batch.number)

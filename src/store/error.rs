@@ -22,7 +22,7 @@ pub enum StoreError {
     #[error("{0}")]
     Setting(String),
     /// The server does not let us in, or not do what is needed.
-    #[error("the database denies access: {0}")]
+    #[error("the database denies access: {0}; mend the user in database.url, database.password, or the user's rights")]
     Denied(String),
     /// No trust in the server's certificate, or no TLS where it is asked for.
     #[error("no TLS connection to the database: {0}")]
@@ -198,6 +198,10 @@ pub(super) fn connecting(error: &mysql_async::Error, place: &str) -> StoreError 
             _ => StoreError::Refused(format!("{place}: {}", tidy(&e.message))),
         },
         Error::Io(IoError::Tls(e)) => StoreError::Tls(tidy(&e.to_string())),
+        // The handshake's verdict comes wrapped in an I/O error.
+        Error::Io(IoError::Io(e)) if e.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            StoreError::Tls(format!("{place}: {}", tidy(&e.to_string())))
+        }
         Error::Io(IoError::Io(e)) => StoreError::Refused(format!("{place}: {}", tidy(&e.to_string()))),
         Error::Driver(mysql_async::DriverError::NoClientSslFlagFromServer) => {
             StoreError::Tls(format!("{place} does not offer it: configure it there, or write tls = \"off\""))

@@ -46,9 +46,17 @@ impl Store {
     /// something else: nothing was changed then.
     pub fn migrate(&mut self) -> Result<Vec<String>, StoreError> {
         let timeout = self.timeout;
-        self.run(|db| match db {
-            Db::Sqlite(c) => c.immediate_transaction(|c| up(c, SQLITE, SQLITE_TABLES)),
-            Db::Mysql(c, bounded) => locked(c, bounded, timeout, |c| up(c, MYSQL, MYSQL_TABLES)),
+        self.run(|db| {
+            // Nearly always there is nothing to do: then no lock is taken, and no wait may be long.
+            let current = match db {
+                Db::Sqlite(c) => is_current(&mut **c, &SQLITE, SQLITE_TABLES)?,
+                Db::Mysql(c, _) => is_current(&mut **c, &MYSQL, MYSQL_TABLES)?,
+            };
+            match db {
+                _ if current => Ok(Vec::new()),
+                Db::Sqlite(c) => c.immediate_transaction(|c| up(c, SQLITE, SQLITE_TABLES)),
+                Db::Mysql(c, bounded) => locked(c, bounded, timeout, |c| up(c, MYSQL, MYSQL_TABLES)),
+            }
         })
     }
 
@@ -112,8 +120,23 @@ fn step<T>(result: DieselResult<T>) -> Result<T, StoreError> {
     })
 }
 
-/// Checks whose database it is, then runs what is pending.
+/// Brings the schema up to this version; the versions that were run.
 pub(super) fn up<C>(c: &mut C, source: EmbeddedMigrations, tables: &str) -> Result<Vec<String>, StoreError>
+where
+    C: MigrationHarness<C::Backend> + diesel::connection::LoadConnection,
+    C::Backend: diesel::backend::DieselReserveSpecialization,
+    diesel::query_builder::SqlQuery: for<'q> diesel::query_dsl::methods::LoadQuery<'q, C, Name>,
+    EmbeddedMigrations: MigrationSource<C::Backend>,
+{
+    if is_current(c, &source, tables)? {
+        return Ok(Vec::new());
+    }
+    let run = step(c.run_pending_migrations(source))?;
+    Ok(run.iter().map(MigrationVersion::to_string).collect())
+}
+
+/// Checks whose database it is, and whether nothing is pending.
+fn is_current<C>(c: &mut C, source: &EmbeddedMigrations, tables: &str) -> Result<bool, StoreError>
 where
     C: MigrationHarness<C::Backend> + diesel::connection::LoadConnection,
     C::Backend: diesel::backend::DieselReserveSpecialization,
@@ -136,6 +159,7 @@ where
                 )
             });
         }
+        return Ok(applied == known);
     } else if tables.contains("versions") && tables.contains("targets") {
         return Err(StoreError::Foreign(
             "the database is that of skypunch 0.3.0: give this version a new one and import the old".into(),
@@ -146,8 +170,7 @@ where
             tidy(&tables.iter().take(3).copied().collect::<Vec<_>>().join(", "))
         )));
     }
-    let run = step(c.run_pending_migrations(source))?;
-    Ok(run.iter().map(MigrationVersion::to_string).collect())
+    Ok(false)
 }
 
 fn down<C>(c: &mut C, source: EmbeddedMigrations) -> Result<Option<String>, StoreError>

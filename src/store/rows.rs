@@ -17,10 +17,12 @@ use crate::model::state::{Counters, OpenIncident, Status, TargetState};
 use crate::model::target::TargetId;
 use crate::model::text::shorten;
 use crate::model::time::UtcMs;
-use crate::model::trace::Trace;
+use crate::model::trace::{Event, Trace};
 
 /// Longer sentences are cut: one that does not fit its column would hold up every batch behind it.
 const MAX_DESCRIPTION: usize = 2000;
+/// Bytes of a trace as JSON; real ones have a few KiB. Twenty incidents with two of these fit a packet of 16 MiB.
+const MAX_TRACE: usize = 256 * 1024;
 
 /// A target's state as a database holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -232,9 +234,6 @@ pub(super) const TARGET: &str = "target";
 
 impl<'a> IncidentRow<'a> {
     pub(super) fn new(incident: &'a Incident) -> Result<Self, StoreError> {
-        let json = |trace: &Trace| {
-            serde_json::to_string(trace).map_err(|e| StoreError::Rejected(format!("a trace cannot be written: {e}")))
-        };
         Ok(IncidentRow {
             id: incident.id,
             subject_kind: Cow::Borrowed(TARGET),
@@ -244,8 +243,8 @@ impl<'a> IncidentRow<'a> {
             started_at: incident.started_at.0,
             ended_at: incident.ended_at.map(|t| t.0),
             ended_by: incident.ended_by.map(|e| Cow::Borrowed(e.as_str())),
-            first_trace: json(&incident.first_trace)?,
-            last_good_trace: incident.last_good_trace.as_ref().map(json).transpose()?,
+            first_trace: trace_json(&incident.first_trace)?,
+            last_good_trace: incident.last_good_trace.as_ref().map(trace_json).transpose()?,
         })
     }
 
@@ -264,6 +263,27 @@ impl<'a> IncidentRow<'a> {
             last_good_trace: self.last_good_trace.as_deref().map(trace),
         }
     }
+}
+
+/// A trace as JSON; of one that is far too long, the steps that fit and a note.
+fn trace_json(trace: &Trace) -> Result<String, StoreError> {
+    let failed = |e| StoreError::Rejected(format!("a trace cannot be written: {e}"));
+    let text = serde_json::to_string(trace).map_err(failed)?;
+    if text.len() <= MAX_TRACE {
+        return Ok(text);
+    }
+    let (mut cut, mut left) = (Trace::default(), MAX_TRACE);
+    for step in &trace.steps {
+        let bytes = serde_json::to_string(step).map_err(failed)?.len() + 1;
+        if bytes <= left {
+            left -= bytes;
+            cut.steps.push(step.clone());
+        }
+    }
+    let gone = trace.steps.len() - cut.steps.len();
+    let at = trace.steps.last().map_or(0, |s| s.at_us);
+    cut.push(at, Event::Note { text: format!("{gone} steps are too long to be kept") });
+    serde_json::to_string(&cut).map_err(failed)
 }
 
 fn clamp(value: i64) -> u32 {

@@ -2,5 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails the test")]
 
+mod actors;
 mod architecture;
+mod certificates;
+mod cli;
+mod daemon;
+mod misbehaving;
+mod nginx;
+mod probe_answers;
+mod probe_many;
+mod probe_nginx;
+mod probe_reasons;
+mod probe_secrets;
+mod probe_tls;
+mod probing;
 mod settings;
+mod store;

@@ -77,3 +77,5 @@ CREATE TABLE spool (
     body BLOB NOT NULL,
     UNIQUE (writer, number)
 ) STRICT;
+-- The batches that can still be thinned.
+CREATE INDEX spool_passes ON spool (seq) WHERE passes > 0;

@@ -14,7 +14,7 @@ mod peer;
 mod reads;
 mod streams;
 
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -118,11 +118,11 @@ pub fn serve(listener: std::os::unix::net::UnixListener, context: &Arc<Context>)
     Ok(server)
 }
 
-/// The server of `/healthz` on TCP: nothing else is answered there.
+/// The server of `/healthz` on TCP: nothing else is answered there. `listener` is bound already.
 ///
 /// # Errors
-/// When the address cannot be bound.
-pub fn serve_health(listen: SocketAddr, run_state: &RunStateCell) -> std::io::Result<Server> {
+/// When the server cannot take the listener.
+pub fn serve_health(listener: TcpListener, run_state: &RunStateCell) -> std::io::Result<Server> {
     let run_state = run_state.clone();
     let server = HttpServer::new(move || {
         App::new().app_data(web::Data::new(run_state.clone())).route("/healthz", web::get().to(healthz))
@@ -130,7 +130,7 @@ pub fn serve_health(listen: SocketAddr, run_state: &RunStateCell) -> std::io::Re
     .workers(1)
     .disable_signals()
     .shutdown_timeout(1)
-    .bind(listen)?
+    .listen(listener)?
     .run();
     Ok(server)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::HIDDEN;
 use crate::model::schedule::{GRID, MIN_FREQUENCY};
 use crate::model::target::Method;
 use crate::model::text::{nearest, quoted};
@@ -80,9 +81,11 @@ pub fn is_secret_header(name: &str) -> bool {
         || ["token", "secret", "password", "api-key", "apikey"].iter().any(|w| name.contains(w))
 }
 
+/// A line without a colon may be a secret with a typing error in it.
 pub(super) fn redact_header(line: &str) -> String {
     match line.split_once(':') {
-        Some((name, _)) if is_secret_header(name.trim()) => format!("{}: ***", name.trim()),
+        None => HIDDEN.to_owned(),
+        Some((name, _)) if is_secret_header(name.trim()) => format!("{}: {HIDDEN}", name.trim()),
         _ => line.to_owned(),
     }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Problem, problem};
+use super::check::is_secret_header;
+use super::{HIDDEN, Problem, problem};
 use crate::model::text::quoted;
 
 fn wrong_type(key: &str, value: &Value, wanted: &str) -> Problem {
@@ -90,4 +91,24 @@ pub(super) fn headers_text(value: &Value) -> Result<Option<String>, Problem> {
         return Err(problem("headers", format!("{} holds a line break", quoted(bad))));
     }
     Ok((!lines.is_empty()).then(|| lines.join("\n")))
+}
+
+/// The same with `Name: ***` replaced by the line that there is for that name: what is shown can be sent back.
+pub(super) fn kept_headers(stored: Option<&str>, written: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(text) = &written else { return Ok(None) };
+    let name_of = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_ascii_lowercase());
+    let mut left: Vec<&str> = stored.unwrap_or_default().lines().collect();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.split_once(':').is_none_or(|(name, value)| value.trim() != HIDDEN || !is_secret_header(name.trim())) {
+            lines.push(line);
+            continue;
+        }
+        let Some(at) = left.iter().position(|l| name_of(l) == name_of(line)) else {
+            let message = format!("{} stands for a secret that there is none of: write it", quoted(line));
+            return Err(problem("headers", message));
+        };
+        lines.push(left.remove(at));
+    }
+    Ok(Some(lines.join("\n")))
 }

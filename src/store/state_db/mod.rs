@@ -14,6 +14,7 @@ mod schema;
 mod spool;
 mod transitions;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,16 +45,16 @@ pub struct StateDb {
 }
 
 impl StateDb {
-    /// Replaces the last known definitions by these.
+    /// Makes the last known definitions these; writes only what differs.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn save_all_definitions(&mut self, all: &[Definition]) -> Result<(), StoreError> {
-        let known: Vec<i64> =
-            definitions::table.select(definitions::id).load(&mut self.c).map_err(|e| at(&self.path, e.into()))?;
-        let kept: std::collections::HashSet<i64> = all.iter().map(|d| d.id).collect();
-        let gone: Vec<i64> = known.into_iter().filter(|id| !kept.contains(id)).collect();
-        self.save_definitions(all, &gone)
+        let mut known: HashMap<i64, Definition> = self.load_definitions()?.into_iter().map(|d| (d.id, d)).collect();
+        let changed: Vec<Definition> =
+            all.iter().filter(|d| known.remove(&d.id).as_ref() != Some(*d)).cloned().collect();
+        let gone: Vec<i64> = known.into_keys().collect();
+        if changed.is_empty() && gone.is_empty() { Ok(()) } else { self.save_definitions(&changed, &gone) }
     }
 
     /// Opens the file and brings its tables up to this version; makes it where there is none. `max_bytes` bounds the
@@ -77,11 +78,8 @@ impl StateDb {
     /// # Errors
     /// See [`StoreError`]; a definition that cannot be read is left out.
     pub fn load_definitions(&mut self) -> Result<Vec<Definition>, StoreError> {
-        let rows: Vec<String> = definitions::table
-            .order(definitions::id)
-            .select(definitions::definition)
-            .load(&mut self.c)
-            .map_err(|e| at(&self.path, e.into()))?;
+        let query = definitions::table.order(definitions::id).select(definitions::definition);
+        let rows: Vec<String> = self.read(|c| query.load(c))?;
         Ok(rows.iter().filter_map(|text| read_definition(text)).collect())
     }
 
@@ -104,6 +102,11 @@ impl StateDb {
             }
             Ok(())
         })
+    }
+
+    /// Runs one query.
+    fn read<T>(&mut self, f: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>) -> Result<T, StoreError> {
+        f(&mut self.c).map_err(|e| at(&self.path, e.into()))
     }
 
     /// Runs one durable transaction.

@@ -19,8 +19,8 @@ use crate::model::record::Batch;
 use crate::model::target::TargetId;
 use crate::store::StoreError;
 
-/// Neighbours are joined up to this size: a joined batch is still one transaction of a sane size.
-const MAX_JOINED: i64 = 512 * 1024;
+/// Neighbours are joined up to this size together, about 100,000 statuses: still one transaction of a sane size.
+const MAX_JOINED: i64 = 8 << 20;
 
 /// How much is in the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,8 +60,7 @@ pub(super) fn measure(c: &mut SqliteConnection) -> Result<SpoolSize, StoreError>
     let total = |column: &str| diesel::dsl::sql::<BigInt>(&format!("COALESCE(SUM({column}), 0)"));
     let (batches, results, bytes): (i64, i64, i64) =
         spool::table.select((count_star(), total("results"), total("bytes"))).first(c)?;
-    let n = |v: i64| u64::try_from(v).unwrap_or(0);
-    Ok(SpoolSize { batches: n(batches), results: n(results), bytes: n(bytes) })
+    Ok(SpoolSize { batches: unsigned(batches), results: unsigned(results), bytes: unsigned(bytes) })
 }
 
 impl StateDb {
@@ -73,25 +72,22 @@ impl StateDb {
     /// # Errors
     /// See [`StoreError`]; nothing was kept then.
     pub fn spool_push(&mut self, batch: &Batch) -> Result<SpoolPush, StoreError> {
-        let max = i64::try_from(self.max_bytes).unwrap_or(i64::MAX);
+        let (max, mut size) = (self.max_bytes, self.size);
         let (pushed, size) = self.write(|c| {
             let last: Option<i64> =
                 spool::table.filter(spool::writer.eq(batch.writer)).select(diesel::dsl::max(spool::number)).first(c)?;
             if last.is_some_and(|last| batch.number <= last) {
-                return Ok((SpoolPush::AlreadyThere, measure(c)?));
+                return Ok((SpoolPush::AlreadyThere, size));
             }
-            insert(c, None, batch)?;
-            let mut thinned = 0;
-            let mut over = bytes(c)? - max;
-            while over > 0 {
-                let (gained, dropped) = make_room(c)?;
-                if gained == 0 {
-                    break;
-                }
-                over -= gained;
-                thinned += dropped;
+            size.bytes += insert(c, None, batch)?;
+            size.batches += 1;
+            size.results += batch.results.len() as u64;
+            let before = size.results;
+            if size.bytes > max {
+                // Some room to spare, so that this is not done again for the next one.
+                while size.bytes > max / 10 * 9 && make_room(c, &mut size)? {}
             }
-            Ok((SpoolPush::Kept { thinned }, measure(c)?))
+            Ok((SpoolPush::Kept { thinned: before - size.results }, size))
         })?;
         self.size = size;
         Ok(pushed)
@@ -104,7 +100,7 @@ impl StateDb {
     /// over it.
     pub fn spool_front(&mut self) -> Result<Option<(i64, Batch)>, StoreError> {
         let front = spool::table.order(spool::seq).select((spool::seq, spool::body));
-        let row: Option<(i64, Vec<u8>)> = front.first(&mut self.c).optional()?;
+        let row: Option<(i64, Vec<u8>)> = self.read(|c| front.first(c).optional())?;
         row.map(|(seq, body)| Ok((seq, codec::decode(&body)?))).transpose()
     }
 
@@ -128,9 +124,16 @@ impl StateDb {
     /// # Errors
     /// See [`StoreError`].
     pub fn spool_remove(&mut self, seq: i64) -> Result<(), StoreError> {
+        let size = self.size;
         self.size = self.write(|c| {
+            let row = spool::table.find(seq).select((spool::results, spool::bytes));
+            let Some((results, bytes)) = row.first::<(i64, i64)>(c).optional()? else { return Ok(size) };
             diesel::delete(spool::table.find(seq)).execute(c)?;
-            measure(c)
+            Ok(SpoolSize {
+                batches: size.batches.saturating_sub(1),
+                results: size.results.saturating_sub(unsigned(results)),
+                bytes: size.bytes.saturating_sub(unsigned(bytes)),
+            })
         })?;
         Ok(())
     }
@@ -141,9 +144,9 @@ impl StateDb {
     /// See [`StoreError`].
     pub fn spool_skip(&mut self) -> Result<u64, StoreError> {
         let front = spool::table.order(spool::seq).select((spool::seq, spool::results));
-        let Some((seq, results)) = front.first::<(i64, i64)>(&mut self.c).optional()? else { return Ok(0) };
+        let Some((seq, results)) = self.read(|c| front.first::<(i64, i64)>(c).optional())? else { return Ok(0) };
         self.spool_remove(seq)?;
-        Ok(u64::try_from(results).unwrap_or(0))
+        Ok(unsigned(results))
     }
 
     /// How much is in it.
@@ -153,22 +156,22 @@ impl StateDb {
     }
 }
 
-fn bytes(c: &mut SqliteConnection) -> Result<i64, StoreError> {
-    Ok(i64::try_from(measure(c)?.bytes).unwrap_or(i64::MAX))
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
 }
 
-/// Writes a batch at a place, or behind the last.
-fn insert(c: &mut SqliteConnection, seq: Option<i64>, batch: &Batch) -> Result<i64, StoreError> {
+/// Writes a batch at a place, or behind the last; its size.
+fn insert(c: &mut SqliteConnection, seq: Option<i64>, batch: &Batch) -> Result<u64, StoreError> {
     let body = codec::encode(batch)?;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let passes = batch.results.iter().filter(|r| r.verdict == Verdict::Pass).count();
-    let size = count(body.len());
+    let size = body.len() as u64;
     let row = (
         spool::writer.eq(batch.writer),
         spool::number.eq(batch.number),
         spool::results.eq(count(batch.results.len())),
         spool::passes.eq(count(passes)),
-        spool::bytes.eq(size),
+        spool::bytes.eq(count(body.len())),
         spool::body.eq(body),
     );
     match seq {
@@ -182,15 +185,18 @@ fn read(c: &mut SqliteConnection, seq: i64) -> Result<Batch, StoreError> {
     codec::decode(&spool::table.find(seq).select(spool::body).first::<Vec<u8>>(c)?)
 }
 
-/// Takes one step towards the bound: the bytes gained and the PASS results dropped. (0, 0): nothing more can go.
-fn make_room(c: &mut SqliteConnection) -> Result<(i64, u64), StoreError> {
-    let fat = spool::table.filter(spool::passes.gt(0)).order(spool::seq).select((spool::seq, spool::bytes));
-    if let Some((seq, before)) = fat.first::<(i64, i64)>(c).optional()? {
+/// Takes one step towards the bound and books it in `size`. False: nothing more can go.
+fn make_room(c: &mut SqliteConnection, size: &mut SpoolSize) -> Result<bool, StoreError> {
+    // As text, so that SQLite sees that its partial index fits.
+    let fat = diesel::dsl::sql::<diesel::sql_types::Bool>("passes > 0");
+    let oldest = spool::table.filter(fat).order(spool::seq).select((spool::seq, spool::bytes));
+    if let Some((seq, before)) = oldest.first::<(i64, i64)>(c).optional()? {
         let mut batch = read(c, seq)?;
         let all = batch.results.len();
         batch.results.retain(|r| r.verdict != Verdict::Pass);
-        let dropped = u64::try_from(all - batch.results.len()).unwrap_or(0);
-        return Ok((before - insert(c, Some(seq), &batch)?, dropped));
+        size.results -= (all - batch.results.len()) as u64;
+        size.bytes = (size.bytes + insert(c, Some(seq), &batch)?).saturating_sub(unsigned(before));
+        return Ok(true);
     }
     // The front may be on its way to the main database under its own number: leave it as it is.
     let rows: Vec<Entry> = spool::table
@@ -199,14 +205,18 @@ fn make_room(c: &mut SqliteConnection) -> Result<(i64, u64), StoreError> {
         .offset(1)
         .limit(-1)
         .load(c)?;
-    let joinable =
-        |a: &Entry, b: &Entry| a.writer == b.writer && a.number < b.number && a.bytes + b.bytes <= MAX_JOINED;
-    let Some(pair) = rows.windows(2).find(|w| joinable(&w[0], &w[1])) else { return Ok((0, 0)) };
+    let together = |w: &&[Entry]| w[0].bytes + w[1].bytes;
+    let joinable = |w: &&[Entry]| w[0].writer == w[1].writer && w[0].number < w[1].number && together(w) <= MAX_JOINED;
+    // The smallest first: each byte is written again only a few times.
+    let Some(pair) = rows.windows(2).filter(joinable).min_by_key(together) else { return Ok(false) };
     let (first, second) = (&pair[0], &pair[1]);
     let joined = join(read(c, first.seq)?, read(c, second.seq)?);
     diesel::delete(spool::table.find(first.seq)).execute(c)?;
-    let size = insert(c, Some(second.seq), &joined)?;
-    Ok((first.bytes + second.bytes - size, 0))
+    let before = size.bytes;
+    let after = size.bytes + insert(c, Some(second.seq), &joined)?;
+    size.bytes = after.saturating_sub(unsigned(first.bytes + second.bytes));
+    size.batches -= 1;
+    Ok(size.bytes < before)
 }
 
 /// Two batches of one writer as one, under the later number: the later state of each target, the sum of the deltas.

@@ -110,14 +110,14 @@ impl StateDb {
     /// # Errors
     /// See [`StoreError`].
     pub fn load_statuses(&mut self) -> Result<Vec<StoredStatus>, StoreError> {
-        let rows: Vec<StatusRow<'static>> = target_status::table.load(&mut self.c)?;
+        let rows: Vec<StatusRow<'static>> = self.read(|c| target_status::table.load(c))?;
         let mut newest: HashMap<TargetId, StoredStatus> = HashMap::with_capacity(rows.len());
         for stored in rows.into_iter().map(StatusRow::into_stored) {
             newest.insert(stored.target_id, stored);
         }
-        let seqs: Vec<i64> = spool::table.order(spool::seq).select(spool::seq).load(&mut self.c)?;
+        let seqs: Vec<i64> = self.read(|c| spool::table.order(spool::seq).select(spool::seq).load(c))?;
         for seq in seqs {
-            let body: Vec<u8> = spool::table.find(seq).select(spool::body).first(&mut self.c)?;
+            let body: Vec<u8> = self.read(|c| spool::table.find(seq).select(spool::body).first(c))?;
             // One that cannot be read is met again, and reported, when it is its turn to be written.
             let Ok(batch) = codec::decode(&body) else { continue };
             let (writer, number) = (batch.writer, batch.number);
@@ -154,7 +154,7 @@ impl StateDb {
     /// See [`StoreError`].
     pub fn open_incidents(&mut self) -> Result<Vec<Incident>, StoreError> {
         let open = incidents::table.filter(incidents::ended_at.is_null()).order(incidents::id);
-        let rows: Vec<IncidentRow<'static>> = open.load(&mut self.c)?;
+        let rows: Vec<IncidentRow<'static>> = self.read(|c| open.load(c))?;
         Ok(rows.into_iter().map(IncidentRow::into_incident).collect())
     }
 
@@ -164,7 +164,7 @@ impl StateDb {
     /// See [`StoreError`].
     pub fn events_after(&mut self, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         let query = events::table.filter(events::id.gt(after)).order(events::id).limit(limit.into());
-        let rows: Vec<(i64, i64, i64, String, i64)> = query.load(&mut self.c)?;
+        let rows: Vec<(i64, i64, i64, String, i64)> = self.read(|c| query.load(c))?;
         let event = |(id, incident_id, target_id, kind, at): (i64, i64, i64, String, i64)| {
             let kind = EventKind::parse(&kind)?;
             Some(EventRecord { id, incident_id, target_id: TargetId(target_id), kind, at: UtcMs(at) })

@@ -1,0 +1,270 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use super::keys::KeyArgs;
+use super::output::Format;
+use crate::control::api::TargetRef;
+use crate::model::state::Status;
+use crate::model::text::quoted;
+
+/// Heading of the flags that every command takes.
+const GLOBAL: &str = "Global options";
+
+/// Operates skypunch, the cloud service monitor.
+#[derive(Debug, Parser)]
+#[command(name = "skypunchctl", version, disable_help_subcommand = true)]
+pub struct Args {
+    /// The daemon's control socket [default: /run/skypunch/control.sock for root, else in your runtime folder]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "PATH", env = "SKYPUNCH_SOCKET", hide_env_values = true)]
+    pub socket: Option<PathBuf>,
+
+    /// Text for people or JSON for programs
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+
+    /// No colours, not even on a terminal (as with NO_COLOR in the environment)
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub no_color: bool,
+
+    /// What to do; without one, version and usage are shown.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the daemon in the background and wait until it is ready
+    Start(StartArgs),
+    /// Stop the daemon and wait until everything is written
+    Stop,
+    /// Show how the daemon is
+    Status,
+    /// Read the definitions from the database now
+    Reload,
+    /// List targets, show one, or enable, disable or test it
+    #[command(visible_alias = "target")]
+    Targets(TargetsArgs),
+    /// Add a target
+    Add {
+        /// What to add.
+        #[command(subcommand)]
+        kind: AddKind,
+    },
+    /// Change some keys of a target
+    Edit {
+        /// What to change.
+        #[command(subcommand)]
+        kind: EditKind,
+    },
+    /// Remove a target for good
+    Remove {
+        /// What to remove.
+        #[command(subcommand)]
+        kind: RemoveKind,
+    },
+    /// Bring the targets into the form that a file says
+    Apply(ApplyArgs),
+    /// Write all targets as a file for `apply`; secrets are left out
+    Export {
+        /// Where to [default: standard output]
+        file: Option<PathBuf>,
+    },
+    /// List incidents, or show one with its traces
+    #[command(visible_alias = "incident")]
+    Incidents(IncidentsArgs),
+    /// Show a target's latest results
+    History(HistoryArgs),
+    /// Show results as they come
+    Watch {
+        /// Only those of this target
+        #[arg(value_name = "ID|NAME")]
+        target: Option<TargetRef>,
+    },
+}
+
+/// `start`.
+#[derive(Debug, clap::Args)]
+pub struct StartArgs {
+    /// Settings of the daemon
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Targets that the daemon applies at start
+    #[arg(long, value_name = "FILE")]
+    pub targets: Option<PathBuf>,
+}
+
+/// `targets`.
+#[derive(Debug, clap::Args)]
+pub struct TargetsArgs {
+    /// One target: its id, its name or tenant/name (name:123 for a name of digits)
+    #[arg(value_name = "ID|NAME")]
+    pub target: Option<TargetRef>,
+    /// What to do with it
+    #[arg(value_enum, requires = "target")]
+    pub action: Option<TargetAction>,
+    /// Only those with this status
+    #[arg(long, value_name = "STATUS", conflicts_with = "target", ignore_case = true, value_parser = status_parser())]
+    pub status: Option<Status>,
+    /// Only those of this tenant
+    #[arg(long, conflicts_with = "target")]
+    pub tenant: Option<String>,
+    /// Only those that carry this tag
+    #[arg(long, conflicts_with = "target")]
+    pub tag: Option<String>,
+    /// Only those that are enabled (true), or disabled (false)
+    #[arg(long, value_name = "BOOL", conflicts_with = "target")]
+    pub enabled: Option<bool>,
+}
+
+/// What can be done with a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TargetAction {
+    /// Probe it from now on
+    Enable,
+    /// Do not probe it any more
+    Disable,
+    /// Probe it now, apart from its schedule, and show each step
+    Test,
+}
+
+/// `add`.
+#[derive(Debug, Subcommand)]
+pub enum AddKind {
+    /// Add a target; only --name and --url are needed
+    Target(Box<KeyArgs>),
+}
+
+/// `edit`.
+#[derive(Debug, Subcommand)]
+pub enum EditKind {
+    /// Change some keys of a target; its status, counters and history stay
+    Target(Box<EditArgs>),
+}
+
+/// `edit target`.
+#[derive(Debug, clap::Args)]
+pub struct EditArgs {
+    /// The target: its id, its name or tenant/name
+    #[arg(value_name = "ID|NAME")]
+    pub target: TargetRef,
+    /// The keys.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// `remove`.
+#[derive(Debug, Subcommand)]
+pub enum RemoveKind {
+    /// Remove a target; its results go too
+    Target {
+        /// The target: its id, its name or tenant/name
+        #[arg(value_name = "ID|NAME")]
+        target: TargetRef,
+    },
+}
+
+/// `apply`.
+#[derive(Debug, clap::Args)]
+pub struct ApplyArgs {
+    /// A targets file (TOML); `-` reads standard input
+    pub file: PathBuf,
+    /// Only show what would change
+    #[arg(long)]
+    pub plan: bool,
+    /// Delete targets that the file does not list
+    #[arg(long)]
+    pub prune: bool,
+}
+
+/// `incidents`.
+#[derive(Debug, clap::Args)]
+pub struct IncidentsArgs {
+    /// One incident
+    #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+    pub id: Option<i64>,
+    /// Only those of this target
+    #[arg(long, value_name = "ID|NAME", conflicts_with = "id")]
+    pub target: Option<TargetRef>,
+    /// Only those that have not ended
+    #[arg(long, conflicts_with = "id")]
+    pub open: bool,
+    /// At most so many, the latest
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+/// `history`.
+#[derive(Debug, clap::Args)]
+pub struct HistoryArgs {
+    /// The target: its id, its name or tenant/name
+    #[arg(value_name = "ID|NAME")]
+    pub target: TargetRef,
+    /// Only the last hour (1h), ten minutes (10m), …
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// At most so many, the latest
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+fn status_parser() -> impl TypedValueParser<Value = Status> {
+    PossibleValuesParser::new(["NEW", "PASS", "FAIL", "UNKNOWN"]).try_map(|s| s.to_uppercase().parse::<Status>())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| format!("{} is not a duration: write for example 30s, 10m, 1h or 2days", quoted(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once("skypunchctl").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        let args = parse("targets 8 --output json test --socket /s").unwrap();
+        assert_eq!(args.output, Format::Json);
+        assert_eq!(args.socket, Some(PathBuf::from("/s")));
+        assert!(matches!(args.command, Some(Command::Targets(TargetsArgs { action: Some(TargetAction::Test), .. }))));
+    }
+
+    #[test]
+    fn words_are_checked_and_near_misses_suggested() {
+        for (line, part) in [
+            ("taregts", "'targets'"),
+            ("targets 8 tset", "'test'"),
+            ("targets --status FIAL", "'FAIL'"),
+            ("targets --staus FAIL", "'--status'"),
+            ("targets 8 --status FAIL", "cannot be used with"),
+            ("history 8 --since yesterday", "is not a duration"),
+            ("history 8 --limit 0", "0 is not in 1..=100000"),
+            ("targets 99999999999999999999", "too large for an id"),
+            ("incidents abc", "invalid"),
+            ("targets --output yaml", "table, json"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(part), "{line}: {error}");
+        }
+        assert!(matches!(
+            parse("targets --status fail").unwrap().command,
+            Some(Command::Targets(TargetsArgs { status: Some(Status::Fail), .. }))
+        ));
+    }
+}

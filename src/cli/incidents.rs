@@ -1,0 +1,148 @@
+//! `incidents`: the list, or one with its traces.
+
+use std::time::Duration;
+
+use super::args::IncidentsArgs;
+use super::exit::{CliError, Exit};
+use super::output::{Out, Style, Tint};
+use super::tables::{Cell, Facts, Table};
+use crate::control::api::{IncidentDetail, IncidentQuery, IncidentSummary};
+use crate::control::client::Client;
+use crate::model::trace::Trace;
+
+pub(super) async fn run(client: &Client, args: IncidentsArgs, out: &mut Out) -> Result<Exit, CliError> {
+    match args.id {
+        Some(id) => out.show(&client.incident(id).await?, detail)?,
+        None => {
+            let query = IncidentQuery {
+                target: args.target.as_ref().map(ToString::to_string),
+                open: args.open.then_some(true),
+                limit: Some(args.limit),
+            };
+            out.show(&client.incidents(&query).await?, |incidents, style| list(incidents, style))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn list(incidents: &[IncidentSummary], style: &Style) -> String {
+    let header = ["ID", "Target", "Name", "Started", "Ended", "Duration", "Reason", "Description"];
+    let mut table = Table::new(&header).flexible(7);
+    for i in incidents {
+        table.row(vec![
+            Cell::new(i.id.to_string()),
+            Cell::new(i.target_id.to_string()),
+            Cell::new(i.name.as_str()),
+            Cell::new(style.time(Some(i.started_at))),
+            ended(i, style),
+            Cell::new(duration(i)),
+            Cell::new(i.reason.as_str()),
+            Cell::new(i.description.as_str()),
+        ]);
+    }
+    table.render(style)
+}
+
+fn ended<'a>(i: &IncidentSummary, style: &Style) -> Cell<'a> {
+    match i.ended_at {
+        Some(_) => Cell::new(style.time(i.ended_at)),
+        None => Cell::tinted("open", Tint::Bad),
+    }
+}
+
+fn duration(i: &IncidentSummary) -> String {
+    i.ended_at.map_or_else(
+        || "-".into(),
+        |end| {
+            let ms = u64::try_from(end.0.saturating_sub(i.started_at.0)).unwrap_or(0);
+            humantime::format_duration(Duration::from_millis(ms)).to_string()
+        },
+    )
+}
+
+fn detail(d: &IncidentDetail, style: &Style) -> String {
+    let i = &d.summary;
+    let mut facts = Facts::default();
+    facts.add("ID", i.id.to_string());
+    facts.add("Target ID", i.target_id.to_string());
+    facts.add("Target Name", i.name.as_str());
+    facts.add("Tenant", i.tenantid.as_str());
+    facts.add("Started", style.time(Some(i.started_at)));
+    match i.ended_at {
+        Some(_) => facts.add("Ended", style.time(i.ended_at)),
+        None => facts.add_tinted("Ended", "open", Tint::Bad),
+    }
+    facts.add("Ended By", i.ended_by.map_or("-", |e| e.as_str()));
+    facts.add("Duration", duration(i));
+    facts.add("Reason", i.reason.as_str());
+    facts.add("Description", i.description.as_str());
+    let mut text = facts.render(style);
+    text.push_str("\nThe probe that opened it:\n");
+    text.push_str(&trace(&d.first_trace));
+    if let Some(good) = &d.last_good_trace {
+        text.push_str("\nThe last probe that had passed:\n");
+        text.push_str(&trace(good));
+    }
+    text
+}
+
+fn trace(trace: &Trace) -> String {
+    trace.lines().into_iter().map(|line| line + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::incident::End;
+    use crate::model::reason::Reason;
+    use crate::model::target::TargetId;
+    use crate::model::time::UtcMs;
+    use crate::model::trace::Event;
+
+    fn incident() -> IncidentSummary {
+        IncidentSummary {
+            id: 911_911_911_911,
+            target_id: TargetId(3),
+            name: "shop".into(),
+            tenantid: "0".into(),
+            started_at: UtcMs(1_373_523_474_000),
+            ended_at: None,
+            ended_by: None,
+            reason: Reason::ConnectRefused,
+            description: "refused".into(),
+        }
+    }
+
+    #[test]
+    fn the_list_tells_open_from_ended() {
+        let ended =
+            IncidentSummary { ended_at: Some(UtcMs(1_373_523_539_500)), ended_by: Some(End::Recovered), ..incident() };
+        assert_eq!(
+            list(&[incident(), ended], &Style::plain()),
+            "\
++--------------+--------+------+---------------------+---------------------+-------------+-----------------+-------------+
+| ID           | Target | Name | Started             | Ended               | Duration    | Reason          | Description |
++--------------+--------+------+---------------------+---------------------+-------------+-----------------+-------------+
+| 911911911911 | 3      | shop | 2013-07-11 06:17:54 | open                | -           | connect_refused | refused     |
+| 911911911911 | 3      | shop | 2013-07-11 06:17:54 | 2013-07-11 06:18:59 | 1m 5s 500ms | connect_refused | refused     |
++--------------+--------+------+---------------------+---------------------+-------------+-----------------+-------------+
+"
+        );
+    }
+
+    #[test]
+    fn one_incident_has_its_traces_below() {
+        let mut first = Trace::default();
+        first.push(1500, Event::Connecting { address: "127.0.0.1:80".parse().unwrap() });
+        let d = IncidentDetail { summary: incident(), first_trace: first.clone(), last_good_trace: Some(first) };
+        let text = detail(&d, &Style::plain());
+        assert!(text.contains("| Ended       | open                |\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "\nThe probe that opened it:\n     1.500 ms  Connecting to 127.0.0.1:80 ....\n\
+                 \nThe last probe that had passed:\n     1.500 ms  Connecting to 127.0.0.1:80 ....\n"
+            ),
+            "{text}"
+        );
+    }
+}

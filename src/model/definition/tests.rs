@@ -1,0 +1,147 @@
+use super::*;
+use crate::model::target::Method;
+use proptest::prelude::*;
+use std::time::Duration;
+
+fn minimal() -> Definition {
+    Definition { name: "x".into(), url: "http://localhost/".into(), ..Definition::default() }
+}
+
+fn field_of(change: impl FnOnce(&mut Definition)) -> String {
+    let mut d = minimal();
+    change(&mut d);
+    let problems = d.validate().unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].to_string()
+}
+
+#[test]
+fn a_name_and_a_url_are_enough() {
+    let t = minimal().validate().unwrap();
+    assert_eq!(t.method, Method::Get);
+    assert_eq!(t.timeout, Duration::from_secs(10));
+    assert!(t.expect.contains(200) && !t.expect.contains(201));
+}
+
+#[test]
+fn a_short_frequency_shortens_the_default_timeout() {
+    let d = Definition { frequency_ms: 1000, ..minimal() };
+    assert_eq!(d.validate().unwrap().timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn every_field_reports_itself_with_its_value() {
+    let cases = [
+        (field_of(|d| d.name = " ".into()), "name: is empty"),
+        (field_of(|d| d.name = "a\u{7}".into()), "\\u{7}"),
+        (field_of(|d| d.url = "htp://x/".into()), "`htp`"),
+        (field_of(|d| d.url = "http://".into()), "url: "),
+        (field_of(|d| d.url = "http://u:hunter2@x/".into()), "authn BASIC"),
+        (field_of(|d| d.method = "get".into()), "did you mean GET?"),
+        (field_of(|d| d.headers = Some("X y".into())), "no colon"),
+        (field_of(|d| d.headers = Some("Host: y".into())), "`host`"),
+        (field_of(|d| d.authn = "BASIC".into()), "authn_parms: `user` is missing"),
+        (field_of(|d| d.pass_result = "ok".into()), "pass_result: `ok`"),
+        (field_of(|d| d.frequency_ms = 0), "frequency_ms: 0 is out of range"),
+        (field_of(|d| d.frequency_ms = -5), "frequency_ms: -5"),
+        (field_of(|d| d.frequency_ms = i64::MAX), "frequency_ms"),
+        (field_of(|d| d.timeout_ms = Some(61_000)), "longer than frequency_ms"),
+        (field_of(|d| d.timeout_ms = Some(0)), "timeout_ms: 0"),
+        (field_of(|d| d.fail_after = 0), "fail_after: 0"),
+        (field_of(|d| d.redirects = 21), "redirects: 21"),
+        (field_of(|d| d.tls_ca = Some("ca.pem".into())), "absolute path"),
+        (field_of(|d| d.tls_server_name = Some("a b".into())), "tls_server_name: `a b`"),
+        (field_of(|d| d.host = Some("a/b".into())), "host: `a/b`"),
+    ];
+    for (text, part) in cases {
+        assert!(text.contains(part), "{text} should hold {part}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn maps_report_unknown_keys_and_wrong_types() {
+    let mut d = Definition::default();
+    let map = json!({"nmae": "x", "frequency": 10, "enabled": "yes", "tags": ["a", 1]});
+    let problems = d.set_all(map.as_object().unwrap()).unwrap_err();
+    let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(all.iter().any(|p| p.contains("did you mean `name`?")), "{all:?}");
+    assert!(all.iter().any(|p| p.contains("\"10s\"")), "{all:?}");
+    assert!(all.iter().any(|p| p.contains("true or false")), "{all:?}");
+    assert_eq!(all.len(), 4);
+}
+
+#[test]
+fn json_shows_no_secret_and_reads_back() {
+    let mut d = minimal();
+    d.authn_parms = Some(Secret::new("user=a,password=hunter2"));
+    d.headers = Some("X-Api-Key: hunter2\nAccept: a/b".into());
+    d.tags = Some("a, b".into());
+    let map = d.to_json();
+    let mut typo = minimal();
+    typo.headers = Some("X-Api-Key hunter2".into());
+    assert_eq!(typo.to_json()["headers"], json!(["***"]));
+    let shown = serde_json::to_string(&map).unwrap();
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let mut back = d.clone();
+    back.set_all(&map).unwrap();
+    assert_eq!((back.tags.as_deref(), &back.headers), (Some("a,b"), &d.headers));
+    assert!(map.keys().all(|k| KEYS.contains(&k.as_str())));
+}
+
+#[test]
+fn a_target_gives_its_definition_back() {
+    let d = Definition {
+        id: 7,
+        headers: Some("A: b\nC: d".into()),
+        body: Some("x".into()),
+        authn: "BASIC".into(),
+        authn_parms: Some(Secret::new("user=a,password=b")),
+        pass_result: "200,301-303".into(),
+        frequency_ms: 5000,
+        timeout_ms: Some(700),
+        redirects: 3,
+        tls_verify: false,
+        tags: Some("p,q".into()),
+        ..minimal()
+    };
+    assert_eq!(d.validate().unwrap().definition(), d);
+    assert_eq!(minimal().validate().unwrap().definition(), minimal());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(s in "\\PC*|[\\x00-\\x7f]{0,40}", n in any::<i64>()) {
+        let d = Definition {
+            name: s.clone(), url: s.clone(), method: s.clone(), headers: Some(s.clone()), pass_result: s.clone(),
+            frequency_ms: n, timeout_ms: Some(n), fail_after: n, redirects: n, host: Some(s.clone()), tls_server_name: Some(s.clone()),
+            tags: Some(s), ..Definition::default()
+        };
+        prop_assert!(d.validate().is_err());
+    }
+}
+
+#[test]
+fn what_is_shown_of_secrets_keeps_them_when_it_is_sent_back() {
+    let headers = "X-A: 1\nAuthorization: Bearer one\nX-Token: two";
+    let d = Definition {
+        authn: "BASIC".into(),
+        authn_parms: Some(Secret::new("user=a,password=hunter2")),
+        headers: Some(headers.into()),
+        ..minimal()
+    };
+    let mut back = d.clone();
+    back.set_all(&d.to_json()).unwrap();
+    assert_eq!(back, d);
+    // Others may change, in any order, and a secret may go or be replaced.
+    back.set("headers", &json!(["x-token: ***", "X-B: 2", "Authorization: Bearer three"])).unwrap();
+    assert_eq!(back.headers.as_deref(), Some("X-Token: two\nX-B: 2\nAuthorization: Bearer three"));
+    back.set("authn_parms", &json!("user=a,password=new")).unwrap();
+    assert_ne!(back.authn_parms, d.authn_parms);
+    // Nothing is there to be kept.
+    for (key, value) in [("authn_parms", json!("***")), ("headers", json!(["Cookie: ***"]))] {
+        let problem = minimal().set(key, &value).unwrap_err();
+        assert!(problem.field == key && problem.message.contains("write it"), "{problem}");
+    }
+    minimal().set("headers", &json!(["X-Stars: ***"])).unwrap();
+}

@@ -1,0 +1,103 @@
+//! Certificates for tests, made on the spot: an authority, and what it signs or does not.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// An authority with its file.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: rcgen::Certificate,
+    pub dir: tempfile::TempDir,
+}
+
+/// A certificate with its key.
+pub struct Identity {
+    pub certificate: rcgen::Certificate,
+    pub key: KeyPair,
+}
+
+impl Authority {
+    pub fn new(name: &str) -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ca.pem"), certificate.pem()).unwrap();
+        Authority { issuer: Issuer::new(params, key), certificate, dir }
+    }
+
+    /// The PEM file to be trusted.
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    /// Signs a certificate for these names, valid until the given year.
+    pub fn sign(&self, names: &[&str], until: i32) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params(names, until).signed_by(&key, &self.issuer).unwrap();
+        Identity { certificate, key }
+    }
+
+    /// Demands a client certificate of this authority.
+    pub fn demand_client(
+        &self,
+        identity: &Identity,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> ServerConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .build()
+            .unwrap();
+        ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(identity.chain(), identity.private())
+            .unwrap()
+    }
+}
+
+/// A certificate that signs itself, as `openssl req -x509` makes it.
+pub fn self_signed(names: &[&str]) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params(names, 2090).self_signed(&key).unwrap();
+    Identity { certificate, key }
+}
+
+fn params(names: &[&str], until: i32) -> CertificateParams {
+    let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, names.first().copied().unwrap_or("nobody"));
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
+    params
+}
+
+impl Identity {
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.certificate.der().clone()]
+    }
+
+    fn private(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key.serialize_der()).into()
+    }
+
+    /// A server that shows this certificate.
+    pub fn server(&self) -> ServerConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain(), self.private())
+            .unwrap()
+    }
+}

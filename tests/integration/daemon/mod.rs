@@ -1,0 +1,26 @@
+//! The daemon from outside: the real program, a real database, a plain SQL client, the control socket, an origin.
+//!
+//! ```text
+//!  test --SQL client--> database <--> skypunch (its own process) --probes--> Origin (threads of the test)
+//!    '------------- control socket ------^
+//! ```
+//!
+//! Themes that involve the main database run on SQLite and on MariaDB from one body ([`on_both`]).
+
+#[macro_use]
+mod harness;
+mod api;
+mod database;
+mod ledger;
+mod mariadb;
+mod origin;
+
+mod away;
+mod control;
+mod durability;
+mod errors;
+mod incidents;
+mod main_job;
+mod schedule;
+mod secrets;
+mod startup;

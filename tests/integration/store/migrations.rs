@@ -1,0 +1,75 @@
+use super::fixture::TestDb;
+use skypunch::store::StoreError;
+
+const TABLES: [&str; 6] = ["targets", "credentials", "target_status", "results", "incidents", "targets_overview"];
+
+pub fn up_once_and_never_twice(db: &TestDb) {
+    let mut store = db.connect();
+    assert_eq!(store.migrate().unwrap(), ["0001", "0002", "0003", "0004"]);
+    assert_eq!(store.migrate().unwrap(), [""; 0]);
+    assert_eq!(db.connect().migrate().unwrap(), [""; 0]);
+    for table in TABLES {
+        assert_eq!(db.number(&format!("SELECT COUNT(*) FROM {table}")), 0, "{table}");
+    }
+}
+
+pub fn down_to_nothing_and_up_again(db: &TestDb) {
+    let mut store = db.store();
+    let mut reverted = Vec::new();
+    while let Some(version) = store.revert_last_migration().unwrap() {
+        reverted.push(version);
+    }
+    assert_eq!(reverted, ["0004", "0003", "0002", "0001"]);
+    for table in TABLES {
+        assert!(db.client(&format!("SELECT COUNT(*) FROM {table}")).is_err(), "{table} is still there");
+    }
+    assert_eq!(store.migrate().unwrap().len(), 4);
+    db.client("INSERT INTO targets (name, url) VALUES ('x', 'http://x/')").unwrap();
+    assert_eq!(store.load_definitions().unwrap().len(), 1);
+}
+
+pub fn four_starters_at_once(db: &TestDb) {
+    let start = std::sync::Barrier::new(4);
+    let run: Vec<usize> = std::thread::scope(|scope| {
+        let one = || {
+            let mut store = db.connect();
+            start.wait();
+            store.migrate().unwrap().len()
+        };
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
+        all.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    assert_eq!(run.iter().sum::<usize>(), 4, "one ran all four migrations: {run:?}");
+    assert_eq!(run.iter().max(), Some(&4));
+}
+
+pub fn a_newer_schema_is_refused(db: &TestDb) {
+    db.store();
+    db.client("INSERT INTO __diesel_schema_migrations (version) VALUES ('0999')").unwrap();
+    let error = db.connect().migrate().unwrap_err();
+    assert!(matches!(&error, StoreError::TooNew(v) if v == "0999"), "{error}");
+    assert!(error.is_fatal_at_start() && !error.is_away());
+}
+
+pub fn tables_of_another_program_are_refused(db: &TestDb) {
+    db.client("CREATE TABLE customers (id INTEGER)").unwrap();
+    let error = db.connect().migrate().unwrap_err();
+    assert!(matches!(&error, StoreError::Foreign(t) if t.contains("customers")), "{error}");
+    assert!(error.is_fatal_at_start());
+    assert!(db.client("SELECT COUNT(*) FROM targets").is_err(), "nothing was made");
+}
+
+pub fn the_tables_of_0_3_0_are_refused(db: &TestDb) {
+    db.client("CREATE TABLE versions (major INTEGER, minor INTEGER)").unwrap();
+    db.client("CREATE TABLE targets (id INTEGER, name VARCHAR(128), frequency INTEGER)").unwrap();
+    let error = db.connect().migrate().unwrap_err();
+    assert!(matches!(&error, StoreError::Foreign(t) if t.contains("0.3.0")), "{error}");
+}
+
+pub fn another_diesel_program_is_refused(db: &TestDb) {
+    db.client("CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, run_on TIMESTAMP)")
+        .unwrap();
+    db.client("INSERT INTO __diesel_schema_migrations (version) VALUES ('20250101000000')").unwrap();
+    let error = db.connect().migrate().unwrap_err();
+    assert!(matches!(&error, StoreError::Foreign(t) if t.contains("another program")), "{error}");
+}
