@@ -41,7 +41,8 @@ impl Database {
             let file = folder.join("skypunch.db");
             let url = format!("sqlite://{}", file.display());
             store(&url)?.migrate()?;
-            let connection = <SqliteConnection as Connection>::establish(file.to_str().ok_or("a path that is not UTF-8")?)?;
+            let connection =
+                <SqliteConnection as Connection>::establish(file.to_str().ok_or("a path that is not UTF-8")?)?;
             return Ok(Database { url, connection: Client::Sqlite(Box::new(connection)) });
         };
         let mut url = url::Url::parse(server)?;
