@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
 
 use crate::Outcome;
@@ -52,15 +51,15 @@ impl Report {
 
     /// Prints it.
     pub fn print(&self) {
-        let mut table = Table::new();
-        table.load_preset(presets::ASCII_MARKDOWN).set_header(["figure", "value", "goal"]);
+        let width =
+            |of: fn(&Figure) -> &str| self.figures.iter().map(|f| of(f).chars().count()).max().unwrap_or(6).max(6);
+        let (names, values, goals) = (width(|f| &f.name), width(|f| &f.shown), width(|f| f.goal));
+        println!("\n## {}\n", self.scenario);
+        println!("| {:<names$} | {:>values$} | {:<goals$} |", "figure", "value", "goal");
+        println!("|{:-<a$}|{:->b$}|{:-<c$}|", "", ":", "", a = names + 2, b = values + 2, c = goals + 2);
         for f in &self.figures {
-            table.add_row([f.name.as_str(), f.shown.as_str(), f.goal]);
+            println!("| {:<names$} | {:>values$} | {:<goals$} |", f.name, f.shown, f.goal);
         }
-        if let Some(column) = table.column_mut(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        println!("\n## {}\n\n{table}", self.scenario);
         for note in &self.notes {
             println!("  {note}");
         }
