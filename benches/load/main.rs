@@ -1,3 +1,132 @@
-//! Benches of per-target scheduling.
+//! The load bench: the real daemon against an origin of its own, beside the floor of bare sockets.
+//!
+//! `cargo bench --bench load [-- --only 10k,1k …]`; see benches/README.md.
+//!
+//! ```text
+//!  scenarios --> floor, daemon, floor in turn --requests--> origin (counts them)
+//!      '-- /proc (CPU, memory), the control socket, the database (rows) --> report
+//! ```
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures")]
 
-fn main() {}
+mod daemon;
+mod database;
+mod floor;
+mod origin;
+mod process;
+mod report;
+mod roles;
+mod scenarios;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// The floor gets the daemon's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Runs the daemon under load and prints what it costs.
+#[derive(Parser)]
+#[command(name = "load")]
+pub struct Options {
+    /// Only these scenarios, with commas; see --list.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// List the scenarios and end.
+    #[arg(long)]
+    list: bool,
+    /// Length of each window in seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// A MySQL or MariaDB server instead of SQLite: mysql://user:password@host:port, with the right to make the database
+    /// skypunch_bench, which is dropped before and after.
+    #[arg(long, value_name = "URL")]
+    mysql: Option<String>,
+    /// Also write the figures here as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Priority of origin, floor and daemon (-20 to 19) where other work runs on the machine; below 0 only for root.
+    #[arg(long, allow_hyphen_values = true)]
+    nice: Option<i32>,
+    /// Lines to add to the daemon's settings file, such as "[probe]\narbiters = 2".
+    #[arg(long, value_name = "TOML")]
+    settings: Option<String>,
+    /// Leave the floor out.
+    #[arg(long)]
+    no_floor: bool,
+    /// Targets of the scenario `idle`.
+    #[arg(long, default_value_t = 100_000)]
+    idle_targets: usize,
+    /// What cargo adds.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Options {
+    fn window(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.split_first() {
+        Some((role, _)) if role == "origin" => origin::run().map(|()| ExitCode::SUCCESS),
+        Some((role, rest)) if role == "floor" => floor::run(rest).map(|()| ExitCode::SUCCESS),
+        Some((role, rest)) if role == "guard" => match rest.split_first() {
+            Some((folder, command)) => roles::guard(Path::new(folder), command),
+            None => Err("guard FOLDER COMMAND".into()),
+        },
+        // `cargo test --all-targets` runs this too, without --bench.
+        None => {
+            println!("nothing is measured without --bench, which `cargo bench` adds");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(_) => bench(&Options::parse()).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|e| {
+        eprintln!("load: {e}");
+        ExitCode::FAILURE
+    })
+}
+
+fn bench(options: &Options) -> Outcome<()> {
+    if options.list {
+        for (name, what, _) in scenarios::ALL {
+            println!("{name:<10} {what}");
+        }
+        return Ok(());
+    }
+    for name in &options.only {
+        if !scenarios::ALL.iter().any(|s| s.0 == name) {
+            return Err(format!("there is no scenario {name}; see --list").into());
+        }
+    }
+    raise_descriptor_limit();
+    let mut reports = Vec::new();
+    for (name, what, run) in scenarios::ALL {
+        if options.only.is_empty() || options.only.iter().any(|o| o == name) {
+            eprintln!("running {name}: {what}");
+            let report = run(options)?;
+            report.print();
+            reports.push(report);
+        }
+    }
+    if let Some(file) = &options.json {
+        report::write_json(file, &reports)?;
+    }
+    Ok(())
+}
+
+/// For the processes that it starts: the origin may hold many connections.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Without it the limit of the shell stands, which is enough for most.
+    let _kept = setrlimit(Resource::Nofile, limit);
+}

@@ -38,10 +38,16 @@ pub struct Limits {
     pub queue_size: usize,
 }
 
-/// Write everything that is in memory, to the main database or to state.db. Answered when it is safe.
+/// Write everything to the main database, or to state.db if that is away. Answered when it is done; what is in the spool
+/// of a database that is merely slow is written first.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Flush;
+
+/// Is everything in the main database or in state.db?
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct IsSafe;
 
 /// The persistence actor.
 pub struct Persistence {
@@ -118,7 +124,7 @@ impl Persistence {
             self.work_locally(work, ctx);
         }
         self.board.health.queued.store(self.pending.len() + self.flow.results_in_memory(), Relaxed);
-        if self.flow.is_safe() && self.pending.is_empty() {
+        if self.flow.is_settled() && self.pending.is_empty() {
             for waiting in self.waiting.drain(..) {
                 // Nobody waits any more when the grace is over.
                 let _gone = waiting.send(());
@@ -334,6 +340,14 @@ impl Handler<Records> for Persistence {
                 self.pump(ctx);
             }
         }
+    }
+}
+
+impl Handler<IsSafe> for Persistence {
+    type Result = bool;
+
+    fn handle(&mut self, _: IsSafe, _ctx: &mut Self::Context) -> bool {
+        self.pending.is_empty() && self.flow.is_safe()
     }
 }
 

@@ -28,7 +28,7 @@ use self::startup::{Known, Opened};
 use crate::actors::arbiter::Local;
 use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
 use crate::actors::databases::{Database, LocalDatabase, LocalQuery, Query};
-use crate::actors::persistence::{Flush, Limits, Persistence};
+use crate::actors::persistence::{Flush, IsSafe, Limits, Persistence};
 use crate::actors::pruner::Pruner;
 use crate::actors::supervisor::{Apply, StopAll, Supervisor};
 use crate::actors::watcher::{LookNow, Watcher, validated};
@@ -288,6 +288,7 @@ impl Daemon {
             _ = self.signals.terminate.recv() => false,
             _ = self.signals.interrupt.recv() => false,
         };
+        let safe = tokio::time::timeout(Duration::from_millis(500), self.persistence.send(IsSafe)).await;
         for server in &self.servers {
             // Bounded: streams that nobody ends are cut.
             let _cut = tokio::time::timeout(Duration::from_secs(1), server.stop(false)).await;
@@ -297,6 +298,9 @@ impl Daemon {
         }
         if in_time {
             info!(self.log, "stopped");
+            ExitCode::SUCCESS
+        } else if matches!(safe, Ok(Ok(true))) {
+            info!(self.log, "stopped; what the database has not taken yet is kept in state.db");
             ExitCode::SUCCESS
         } else {
             warn!(self.log, "stopped before everything was written: the grace is over or a second signal came";

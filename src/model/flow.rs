@@ -158,6 +158,14 @@ impl Flow {
         self.queue.is_empty() && self.transitions.0.is_empty() && !writing && !local
     }
 
+    /// All that can be written to the main database is: it holds everything, or its last write failed and the rest is
+    /// in state.db.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let main_is_away = self.failures > 0 || self.held;
+        self.is_safe() && (main_is_away || (!self.spooling && self.writing.is_none()))
+    }
+
     /// When something may have to be done although nothing happens.
     #[must_use]
     pub fn wake_at(&self) -> Option<Mono> {
@@ -383,7 +391,7 @@ mod tests {
                 world.turn(&mut flow, now, false);
             }
             prop_assert_eq!(&world.main, &(1..=made).collect::<Vec<_>>());
-            prop_assert!(flow.is_safe() && !flow.spooling() && world.spool.is_empty());
+            prop_assert!(flow.is_safe() && flow.is_settled() && !flow.spooling() && world.spool.is_empty());
         }
     }
 
@@ -400,6 +408,9 @@ mod tests {
         assert!(!flow.is_safe(), "the push has no answer yet");
         flow.local_done(LocalDone::Done, later);
         assert!(flow.is_safe());
+        assert!(!flow.is_settled(), "the main database may still answer");
+        flow.main_done(false, later);
+        assert!(flow.is_settled(), "it does not: state.db has it");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, ROWS};
 use super::error::StoreError;
 use super::rows::{IncidentRow, ResultRow, StatusRow};
 use super::schema::{incidents, results, writers};
@@ -21,8 +21,6 @@ use super::{Store, on, write_tx};
 use crate::model::record::{Batch, IncidentChange, ResultRecord, StatusRecord};
 use crate::model::target::TargetId;
 
-/// Rows in one statement: a fine size on both, far below the limits on placeholders (32,766 and 65,535).
-const ROWS: usize = 500;
 /// Incidents in one statement: their traces may be long.
 const INCIDENTS: usize = 20;
 
@@ -83,9 +81,7 @@ impl Store {
                 if last.is_some_and(|last| batch.number <= last) {
                     return Ok(Written::AlreadyThere);
                 }
-                for chunk in rows.chunks(ROWS) {
-                    diesel::insert_into(results::table).values(chunk).execute(c)?;
-                }
+                c.insert_results(&rows)?;
                 for chunk in opened.chunks(INCIDENTS) {
                     // An incident may have been written before, from state.db.
                     diesel::insert_or_ignore_into(incidents::table).values(chunk).execute(c)?;
@@ -100,9 +96,7 @@ impl Store {
                         diesel::update(open).set(values).execute(c)?;
                     }
                 }
-                for chunk in statuses.chunks(ROWS) {
-                    c.upsert_statuses(chunk)?;
-                }
+                c.upsert_statuses(&statuses)?;
                 let mark = (writers::writer.eq(batch.writer), writers::last_number.eq(batch.number));
                 if last.is_some() {
                     diesel::update(writers::table.find(batch.writer)).set(mark.1).execute(c)?;

@@ -1,11 +1,16 @@
 //! The few places where the two dialects differ.
 
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::SingleValue;
+use diesel::sqlite::Sqlite;
 
 use super::connect::Mysql;
-use super::rows::StatusRow;
-use super::schema::{target_status, writers};
+use super::rows::{ResultRow, StatusRow};
+use super::schema::{results, target_status, writers};
+
+/// Rows in one statement: a fine size on both, far below the limits on placeholders (32,766 and 65,535).
+pub(super) const ROWS: usize = 500;
 
 /// The value that an upsert would have inserted, as MySQL and MariaDB write it.
 #[diesel::declare_sql_function]
@@ -55,8 +60,11 @@ pub(super) trait Dialect {
     /// The last batch of a writer, held against others until the transaction ends.
     fn watermark(&mut self, writer: i64) -> QueryResult<Option<i64>>;
 
-    /// One statement for many statuses.
-    fn upsert_statuses(&mut self, rows: &[StatusRow<'_>]) -> QueryResult<usize>;
+    /// Inserts results in the way that is the quickest on this back end.
+    fn insert_results(&mut self, rows: &[ResultRow<'_>]) -> QueryResult<()>;
+
+    /// Inserts statuses, or replaces them and adds to their counters; likewise.
+    fn upsert_statuses(&mut self, rows: &[StatusRow<'_>]) -> QueryResult<()>;
 }
 
 impl Dialect for Mysql {
@@ -66,13 +74,23 @@ impl Dialect for Mysql {
         writers::table.find(writer).select(writers::last_number).for_update().first(self).optional()
     }
 
-    fn upsert_statuses(&mut self, rows: &[StatusRow<'_>]) -> QueryResult<usize> {
-        diesel::insert_into(target_status::table)
-            .values(rows)
-            .on_conflict(diesel::dsl::DuplicatedKeys)
-            .do_update()
-            .set(replace_and_count!(new_value))
-            .execute(self)
+    fn insert_results(&mut self, rows: &[ResultRow<'_>]) -> QueryResult<()> {
+        for chunk in rows.chunks(ROWS) {
+            diesel::insert_into(results::table).values(chunk).execute(self)?;
+        }
+        Ok(())
+    }
+
+    fn upsert_statuses(&mut self, rows: &[StatusRow<'_>]) -> QueryResult<()> {
+        for chunk in rows.chunks(ROWS) {
+            diesel::insert_into(target_status::table)
+                .values(chunk)
+                .on_conflict(diesel::dsl::DuplicatedKeys)
+                .do_update()
+                .set(replace_and_count!(new_value))
+                .execute(self)?;
+        }
+        Ok(())
     }
 }
 
@@ -84,12 +102,53 @@ impl Dialect for SqliteConnection {
         writers::table.find(writer).select(writers::last_number).first(self).optional()
     }
 
-    fn upsert_statuses(&mut self, rows: &[StatusRow<'_>]) -> QueryResult<usize> {
-        diesel::insert_into(target_status::table)
-            .values(rows)
-            .on_conflict(target_status::target_id)
-            .do_update()
-            .set(replace_and_count!(diesel::upsert::excluded))
-            .execute(self)
+    fn insert_results(&mut self, rows: &[ResultRow<'_>]) -> QueryResult<()> {
+        // No way to a server: a prepared statement a row is quicker than a long text that is parsed each time, and a
+        // statement of one row needs no journal of its own.
+        for row in rows {
+            diesel::insert_into(results::table).values(row).execute(self)?;
+        }
+        Ok(())
+    }
+
+    fn upsert_statuses(&mut self, rows: &[StatusRow<'_>]) -> QueryResult<()> {
+        for row in rows {
+            Upsert(diesel::insert_into(target_status::table).values(row)).execute(self)?;
+        }
+        Ok(())
     }
 }
+
+/// An insert of one status that replaces and counts. Diesel prepares its own `do_update` anew each time, which takes
+/// longer than the work itself; the text of this one never changes, so it is prepared once.
+struct Upsert<S>(S);
+
+impl<S: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Upsert<S> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(REPLACE_AND_COUNT);
+        Ok(())
+    }
+}
+
+impl<S> QueryId for Upsert<S> {
+    type QueryId = Upsert<()>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<S> RunQueryDsl<SqliteConnection> for Upsert<S> {}
+
+/// The same as `replace_and_count!`, as text.
+const REPLACE_AND_COUNT: &str = " ON CONFLICT (target_id) DO UPDATE SET \
+    status = excluded.status, previous_status = excluded.previous_status, \
+    status_description = excluded.status_description, reason = excluded.reason, \
+    last_updated = excluded.last_updated, pass_count = pass_count + excluded.pass_count, \
+    fail_count = fail_count + excluded.fail_count, unknown_count = unknown_count + excluded.unknown_count, \
+    missed_count = missed_count + excluded.missed_count, count200 = count200 + excluded.count200, \
+    count300 = count300 + excluded.count300, count400 = count400 + excluded.count400, \
+    count500 = count500 + excluded.count500, network_fails = network_fails + excluded.network_fails, \
+    repeated_fails = excluded.repeated_fails, repeated_passes = excluded.repeated_passes, \
+    last_latency_us = excluded.last_latency_us, certificate_expires_at = excluded.certificate_expires_at, \
+    incident_id = excluded.incident_id, incident_started_at = excluded.incident_started_at, \
+    conclusive_status = excluded.conclusive_status, thinned_count = thinned_count + excluded.thinned_count, \
+    writer = excluded.writer, number = excluded.number";

@@ -78,10 +78,10 @@ fn targets_are_added_edited_and_removed(place: &Place) {
     // Each change is in the log with who made it.
     let who = [format!("uid: {}", rustix::process::getuid().as_raw()), format!("pid: {}", std::process::id())];
     for (change, times) in [("add", 2), ("edit", 1), ("disable", 1), ("enable", 1), ("remove", 1)] {
-        let lines = daemon.log_lines(&["control socket", &format!("change: {change}"), &who[0], &who[1]]);
-        assert_eq!(lines.len(), times, "{change}: {}", daemon.log());
+        let words = ["control socket", &format!("change: {change}"), &who[0], &who[1]];
+        wait_until(&format!("{times} lines of {change}"), SOON, || daemon.log_lines(&words).len() == times);
     }
-    assert_eq!(daemon.log_lines(&["reload", &who[0], &who[1]]).len(), 1, "{}", daemon.log());
+    daemon.wait_one_line(&["reload", &who[0], &who[1]]);
 }
 
 fn a_list_of_targets_is_planned_applied_and_pruned(place: &Place) {

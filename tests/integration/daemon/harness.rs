@@ -229,6 +229,12 @@ impl Daemon {
         self.log().lines().filter(|l| words.iter().all(|w| l.contains(w))).map(str::to_owned).collect()
     }
 
+    /// Waits until exactly one line of the log holds all these words: the log is written beside the daemon's work.
+    pub fn wait_one_line(&self, words: &[&str]) {
+        wait_until(&format!("one line with {words:?}"), SOON, || !self.log_lines(words).is_empty());
+        assert_eq!(self.log_lines(words).len(), 1, "{}", self.log());
+    }
+
     fn wait_running(&mut self) {
         wait_until("the daemon runs", SOON, || {
             assert!(self.is_alive(), "it has ended");

@@ -26,6 +26,8 @@ impl PrivateServer {
     pub fn start() -> PrivateServer {
         let dir = tempfile::tempdir().unwrap();
         let mut install = Command::new("mariadb-install-db");
+        // Servers that are made at the same time would share names in the common folder.
+        install.env("TMPDIR", dir.path());
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         let folder = dir.path().display();
         // Servers that share a folder for temporary files stumble over each other.

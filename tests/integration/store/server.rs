@@ -40,6 +40,8 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let mut install = Command::new("mariadb-install-db");
+        // Servers that are made at the same time would share names in the common folder.
+        install.env("TMPDIR", dir.path());
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         install.arg(format!("--datadir={}", data.display())).arg(format!("--user={}", me()));
         super::fixture::output(install).expect("mariadb-install-db");

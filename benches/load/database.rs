@@ -1,0 +1,139 @@
+//! The database of a run, as the bench uses it: filled before the daemon starts, counted afterwards.
+
+use std::path::Path;
+
+use diesel::prelude::*;
+use mysql_async::prelude::Queryable as _;
+use skypunch::clock::Clock;
+use skypunch::model::definition::Definition;
+use skypunch::store::{ConnectOptions, DatabaseUrl, Store};
+
+use crate::Outcome;
+
+/// Made and dropped by each scenario on a server.
+const ON_SERVER: &str = "skypunch_bench";
+
+/// A connection of the bench's own.
+enum Client {
+    Sqlite(Box<SqliteConnection>),
+    Mysql(tokio::runtime::Runtime, Box<mysql_async::Conn>),
+}
+
+/// The database of one run; dropping it removes it.
+pub struct Database {
+    /// As the daemon is given it.
+    pub url: String,
+    connection: Client,
+}
+
+#[derive(QueryableByName)]
+struct Pair {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    a: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    b: i64,
+}
+
+impl Database {
+    /// An empty, migrated database: a file in `folder`, or on `server`.
+    pub fn create(folder: &Path, server: Option<&str>) -> Outcome<Database> {
+        let Some(server) = server else {
+            let file = folder.join("skypunch.db");
+            let url = format!("sqlite://{}", file.display());
+            store(&url)?.migrate()?;
+            let connection =
+                <SqliteConnection as Connection>::establish(file.to_str().ok_or("a path that is not UTF-8")?)?;
+            return Ok(Database { url, connection: Client::Sqlite(Box::new(connection)) });
+        };
+        let mut url = url::Url::parse(server)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        url.set_path("");
+        let options = mysql_async::Opts::from_url(url.as_str())?;
+        let options = mysql_async::OptsBuilder::from_opts(options).prefer_socket(false);
+        let mut connection = runtime.block_on(mysql_async::Conn::new(options))?;
+        runtime.block_on(async {
+            connection.query_drop(format!("DROP DATABASE IF EXISTS {ON_SERVER}")).await?;
+            connection.query_drop(format!("CREATE DATABASE {ON_SERVER} CHARACTER SET utf8mb4")).await?;
+            connection.query_drop(format!("USE {ON_SERVER}")).await
+        })?;
+        url.set_path(ON_SERVER);
+        store(url.as_str())?.migrate()?;
+        Ok(Database { url: url.into(), connection: Client::Mysql(runtime, Box::new(connection)) })
+    }
+
+    /// Inserts targets; they get the ids from 1, and `url_of` gets the id.
+    pub fn insert(&mut self, targets: usize, frequency_ms: i64, url_of: impl Fn(i64) -> String) -> Outcome<()> {
+        let last = i64::try_from(targets)?;
+        let definitions: Vec<Definition> = (1..=last)
+            .map(|id| Definition {
+                name: format!("bench target {id}"),
+                url: url_of(id),
+                frequency_ms,
+                ..Definition::default()
+            })
+            .collect();
+        let applied = store(&self.url)?.apply_definitions(&definitions, &[], &[], Clock::system().utc_now())?;
+        if applied.inserted.iter().copied().ne(1..=last) {
+            return Err("the new targets did not get the ids from 1".into());
+        }
+        Ok(())
+    }
+
+    /// Gives every target a status row, so that none is NEW.
+    pub fn preload_statuses(&mut self) -> Outcome<()> {
+        let now = Clock::system().utc_now().0;
+        self.execute(&format!(
+            "INSERT INTO target_status (target_id, status, previous_status, status_description, last_updated, \
+            pass_count, imported_count, count200, conclusive_status) \
+            SELECT id, 'PASS', 'PASS', 'OK', {now}, 1, 1, 1, 'PASS' FROM targets"
+        ))
+    }
+
+    fn execute(&mut self, sql: &str) -> Outcome<()> {
+        match &mut self.connection {
+            Client::Sqlite(c) => drop(diesel::sql_query(sql).execute(&mut **c)?),
+            Client::Mysql(runtime, c) => runtime.block_on(c.query_drop(sql))?,
+        }
+        Ok(())
+    }
+
+    /// Rows of two integers, `a` and `b`.
+    pub fn pairs(&mut self, sql: &str) -> Outcome<Vec<(i64, i64)>> {
+        Ok(match &mut self.connection {
+            Client::Sqlite(c) => {
+                diesel::sql_query(sql).load::<Pair>(&mut **c)?.into_iter().map(|p| (p.a, p.b)).collect()
+            }
+            Client::Mysql(runtime, c) => runtime.block_on(c.query(sql))?,
+        })
+    }
+
+    /// (target, lateness in microseconds) of the results that were due in a window of wall-clock milliseconds.
+    pub fn due_between(&mut self, from: i64, to: i64) -> Outcome<Vec<(i64, i64)>> {
+        self.pairs(&format!(
+            "SELECT target_id AS a, lateness_us AS b FROM results WHERE due_at >= {from} AND due_at < {to}"
+        ))
+    }
+
+    /// Rows in `results`, and outcomes that the counters know.
+    pub fn totals(&mut self) -> Outcome<(i64, i64)> {
+        let rows = self.pairs("SELECT COUNT(*) AS a, 0 AS b FROM results")?;
+        let counted = self.pairs(
+            "SELECT CAST(COALESCE(SUM(pass_count + fail_count + unknown_count), 0) AS SIGNED) AS a, 0 AS b \
+            FROM target_status",
+        )?;
+        Ok((rows[0].0, counted[0].0))
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Client::Mysql(runtime, c) = &mut self.connection {
+            // A server that has gone keeps it; the next run drops it first.
+            let _gone = runtime.block_on(c.query_drop(format!("DROP DATABASE IF EXISTS {ON_SERVER}")));
+        }
+    }
+}
+
+fn store(url: &str) -> Outcome<Store> {
+    Ok(Store::connect(&DatabaseUrl::parse(url)?, &ConnectOptions::default())?)
+}

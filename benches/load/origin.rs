@@ -1,0 +1,135 @@
+//! The origin that is probed: one thread, the same small answer to every request.
+//!
+//! ```text
+//!  accept -> (read the request) -> 200 with two bytes -> close        paths /t/ID
+//!                     '-> nothing, until the client gives up          paths /hang/ID
+//! ```
+
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use skypunch::clock::Clock;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Outcome;
+use crate::roles::{Role, say, serve_stdin};
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+
+/// Memory for samples ends here.
+const MAX_SAMPLES: usize = 2_000_000;
+
+#[derive(Default)]
+struct Seen {
+    answered: AtomicU64,
+    held: AtomicU64,
+    sampling: AtomicBool,
+    /// (id, wall-clock microseconds at which the connection was accepted).
+    samples: Mutex<Vec<(u32, u64)>>,
+}
+
+/// The role.
+pub fn run() -> Outcome<()> {
+    let seen = Arc::new(Seen::default());
+    let asked = Arc::clone(&seen);
+    serve_stdin(move |line| {
+        let samples = || asked.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        match line {
+            "sample" => {
+                samples().clear();
+                asked.sampling.store(true, Relaxed);
+                "ok".into()
+            }
+            "samples" => {
+                asked.sampling.store(false, Relaxed);
+                let taken = std::mem::take(&mut *samples());
+                let words: Vec<String> = taken.iter().map(|(id, at)| format!("{id} {at}")).collect();
+                words.join(" ")
+            }
+            _ => format!("{} {}", asked.answered.load(Relaxed), asked.held.load(Relaxed)),
+        }
+    });
+    let clock = Clock::system();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        say(&listener.local_addr()?.port().to_string());
+        let shared = Rc::new(seen);
+        loop {
+            let Ok((tcp, _)) = listener.accept().await else { continue };
+            let accepted = clock.wall_us_at_zero() + clock.now().0;
+            let seen = Rc::clone(&shared);
+            tokio::task::spawn_local(async move {
+                // A client that goes away in the middle is its own affair.
+                let _gone = answer(tcp, &seen, accepted).await;
+            });
+        }
+    })
+}
+
+async fn answer(mut tcp: TcpStream, seen: &Seen, accepted: u64) -> std::io::Result<()> {
+    let mut buffer = [0u8; 1024];
+    let mut len = 0;
+    while !buffer[..len].ends_with(b"\r\n\r\n") {
+        let n = tcp.read(&mut buffer[len..]).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        len += n;
+    }
+    let path = buffer[..len].split(|b| *b == b' ').nth(1).unwrap_or_default();
+    if path.starts_with(b"/hang/") {
+        seen.held.fetch_add(1, Relaxed);
+        while tcp.read(&mut buffer).await? > 0 {}
+        return Ok(());
+    }
+    seen.answered.fetch_add(1, Relaxed);
+    if seen.sampling.load(Relaxed)
+        && let Some(id) = path.strip_prefix(b"/t/").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok())
+    {
+        let mut samples = seen.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        if samples.len() < MAX_SAMPLES {
+            samples.push((id, accepted));
+        }
+    }
+    tcp.write_all(ANSWER).await
+}
+
+/// The origin as the bench sees it.
+pub struct Origin {
+    role: Role,
+    port: u16,
+}
+
+impl Origin {
+    /// Starts one.
+    pub fn start(nice: Option<i32>) -> Outcome<Origin> {
+        let mut role = Role::start("origin", &[], nice)?;
+        let port = role.line()?.parse()?;
+        Ok(Origin { role, port })
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Requests so far: answered, and held until the client gave up.
+    pub fn counts(&mut self) -> Outcome<(u64, u64)> {
+        let n = self.role.numbers("count")?;
+        Ok((n[0], n[1]))
+    }
+
+    /// Begins to note when each request was accepted.
+    pub fn sample(&mut self) -> Outcome<()> {
+        self.role.ask("sample").map(drop)
+    }
+
+    /// Ends that: (id, wall-clock microseconds) of each.
+    pub fn samples(&mut self) -> Outcome<Vec<(i64, u64)>> {
+        let n = self.role.numbers("samples")?;
+        Ok(n.chunks_exact(2).map(|pair| (i64::try_from(pair[0]).unwrap_or(0), pair[1])).collect())
+    }
+}
