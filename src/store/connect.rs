@@ -176,17 +176,16 @@ pub(super) fn open_sqlite(path: &Path, wait: Duration, sync: Synchronous) -> Res
     let name = name.to_str().ok_or_else(|| setting("its name is not UTF-8".into()))?;
     let mut c = SqliteConnection::establish(name).map_err(|e| setting(format!("cannot be opened ({e})")))?;
     let sync = if sync == Synchronous::Full { "FULL" } else { "NORMAL" };
-    // The cache (KiB, used as needed) holds what a second of flushes touches, so that nothing is read back.
-    c.batch_execute(&format!(
-        "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;",
-        wait.as_millis()
-    ))?;
+    c.batch_execute(&format!("PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON;", wait.as_millis()))?;
     // Switching to WAL does not heed busy_timeout: several that start at once need tries of their own.
     let pause = Duration::from_millis(10);
     let mut left = wait;
     loop {
         match c.batch_execute(&format!("PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync};")) {
             Ok(()) => {
+                // The cache (KiB, used as needed) holds what a second of flushes touches, so that nothing is read back.
+                // It looks into the file, whose damage is told above.
+                c.batch_execute("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;")?;
                 if sync == "NORMAL" {
                     // Pages that every flush writes again go from the log to the file only once in 64 MiB of log.
                     c.batch_execute("PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;")?;
