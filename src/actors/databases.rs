@@ -45,13 +45,19 @@ impl Connector {
     /// # Errors
     /// The database is away, wrong, or another daemon's.
     pub fn connect(&self) -> Result<Store, StoreError> {
-        let mut store = Store::connect(&self.url, &self.options)?;
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*prepared {
-            store.migrate()?;
-            self.renew(&mut store)?;
-            *prepared = true;
+        if let Some(file) = self.url.sqlite_file().filter(|f| *prepared && !f.exists()) {
+            // To make an empty one would end all monitoring.
+            return Err(StoreError::Lost(format!(
+                "the file {} is gone: put it back, or stop and start skypunch to begin with an empty one",
+                file.display()
+            )));
         }
+        let mut store = Store::connect(&self.url, &self.options)?;
+        // Each time: the database may have been replaced by another one, from a backup for example.
+        store.migrate()?;
+        self.renew(&mut store)?;
+        *prepared = true;
         Ok(store)
     }
 
@@ -89,8 +95,10 @@ pub fn this_process(writer: i64) -> LeaseHolder {
 
 /// Whether that process id of this host is a skypunch other than this one.
 fn is_alive(pid: u32) -> bool {
-    pid != std::process::id()
-        && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("skypunch"))
+    // `PID (name) STATE …`; a process that was killed and not yet waited for is a zombie.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((name, rest)) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") ")) else { return false };
+    pid != std::process::id() && name == "skypunch" && !rest.starts_with(['Z', 'X'])
 }
 
 /// Makes threads of that name, so that an operator sees in `top -H` who works.

@@ -66,6 +66,8 @@ pub struct Persistence {
     rebasing: bool,
     waiting: Vec<oneshot::Sender<()>>,
     spool_full_logged: bool,
+    /// Why state.db could not be written the last time.
+    local_error: Option<String>,
 }
 
 impl Persistence {
@@ -99,6 +101,7 @@ impl Persistence {
             rebasing: false,
             waiting: Vec::new(),
             spool_full_logged: false,
+            local_error: None,
         }
     }
 
@@ -203,6 +206,9 @@ impl Persistence {
         ctx.spawn(self.local.send(query).into_actor(self).map(|answer, actor, ctx| {
             let done = match answered(answer) {
                 Ok((done, spool, thinned)) => {
+                    if actor.local_error.take().is_some() {
+                        info!(actor.log, "state.db can be written again");
+                    }
                     if let Some(len) = spool {
                         actor.board.health.set_spool(len.batches, len.results, len.bytes);
                     }
@@ -219,7 +225,11 @@ impl Persistence {
                     done
                 }
                 Err(error) => {
-                    error!(actor.log, "state.db cannot be written; it will be tried again"; "error" => #&error);
+                    let text = error.to_string();
+                    if actor.local_error.as_ref() != Some(&text) {
+                        error!(actor.log, "state.db cannot be written; it will be tried again"; "error" => #&error);
+                        actor.local_error = Some(text);
+                    }
                     LocalDone::Failed
                 }
             };
@@ -317,7 +327,9 @@ impl Handler<Records> for Persistence {
                 urgent = true;
                 let status =
                     StatusRecord { target_id: record.target_id, state: record.state.clone(), delta: record.delta };
-                self.flow.transition(status, change.clone());
+                // Where `cut` will put it: batches are cut from the front, each as large as it may be.
+                let ahead = i64::try_from(self.pending.len() / self.limits.batch_size).unwrap_or(0);
+                self.flow.transition(self.flow.next_number() + ahead, status, change.clone());
             }
             if i >= room && record.result.as_ref().is_some_and(|r| r.verdict == Verdict::Pass) {
                 record.result = None;

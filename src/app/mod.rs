@@ -187,8 +187,9 @@ impl Daemon {
             let made = make_local(settings, &clock, &board, &persistence, &supervisor, &log, node.wrapping_add(number));
             install(handle, made).await?;
         }
-        let changed = validated(&known.definitions);
-        let total = changed.len();
+        let total = known.definitions.len();
+        let mut changed = validated(&known.last_good);
+        changed.extend(validated(&known.definitions));
         if known.from_main {
             let definitions = known.definitions;
             // What it could not save it saves at the next change; its thread logs nothing, the watcher does.

@@ -6,7 +6,7 @@
 //!   states = statuses of main, overtaken by newer ones of state.db; counters = main + spooled batches above the mark
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +95,8 @@ pub fn database_url(settings: &Settings) -> Result<DatabaseUrl, Box<dyn std::err
 pub struct Known {
     /// The definitions to start with.
     pub definitions: Vec<Definition>,
+    /// The last good forms of those that are wrong now.
+    pub last_good: Vec<Definition>,
     /// Their hashes, for the watcher.
     pub rows: watcher::Known,
     /// They come from the main database.
@@ -154,9 +156,19 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
     }
     let mut rows = watcher::Known::default();
     let definitions = rows.take_in(definitions).changed;
+    let last_good = last_good(&definitions, opened)?;
     let states: HashMap<_, _> = merged.states.into_iter().map(|(id, m)| (id, m.state)).collect();
     let guessed = (!from_main).then(|| states.iter().map(|(id, s)| (*id, s.counters)).collect());
-    Ok(Known { definitions, rows, from_main, states, flow, guessed })
+    Ok(Known { definitions, last_good, rows, from_main, states, flow, guessed })
+}
+
+/// What state.db remembers of rows that are wrong now: they go on in their last good form over a restart too.
+fn last_good(definitions: &[Definition], opened: &mut Opened) -> Result<Vec<Definition>, StoreError> {
+    let wrong: HashSet<i64> = definitions.iter().filter(|d| d.validate().is_err()).map(|d| d.id).collect();
+    if wrong.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(opened.local.load_definitions()?.into_iter().filter(|d| wrong.contains(&d.id)).collect())
 }
 
 struct FromMain {

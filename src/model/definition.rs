@@ -11,14 +11,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::auth::Auth;
-use super::expectation::StatusSet;
 use super::state::Policy;
 use super::target::{Target, TargetId, TlsOptions};
 use super::text::{nearest, quoted};
 use crate::secret::Secret;
 use check::{
-    check_body, check_ca, check_count, check_frequency, check_headers, check_host, check_method, check_name,
-    check_tags, check_timeout, check_url, redact_header,
+    MAX_PARMS, check_body, check_ca, check_count, check_frequency, check_headers, check_host, check_method, check_name,
+    check_pass_result, check_tags, check_timeout, check_url, redact_header,
 };
 pub use check::{is_secret_header, redact_userinfo};
 use values::{boolean, duration, headers_text, integer, kept_headers, list, text};
@@ -273,6 +272,9 @@ impl Definition {
         let method = check(&mut problems, "method", check_method(&self.method));
         let headers = check(&mut problems, "headers", check_headers(self.headers.as_deref().unwrap_or_default()));
         let body = check(&mut problems, "body", check_body(self.body.as_deref()));
+        if self.authn_parms.as_ref().is_some_and(|p| p.expose().len() > MAX_PARMS) {
+            problems.push(problem("authn_parms", format!("is longer than {MAX_PARMS} bytes")));
+        }
         let auth = match Auth::parse(self.authn.trim(), self.authn_parms.as_ref()) {
             Ok(auth) => Some(auth),
             Err((field, message)) => {
@@ -280,7 +282,7 @@ impl Definition {
                 None
             }
         };
-        let expect = check(&mut problems, "pass_result", StatusSet::parse(&self.pass_result));
+        let expect = check(&mut problems, "pass_result", check_pass_result(&self.pass_result));
         let frequency = check(&mut problems, "frequency_ms", check_frequency(self.frequency_ms));
         let timeout_ms = self.timeout_ms.unwrap_or_else(|| DEFAULT_TIMEOUT_MS.min(self.frequency_ms));
         let timeout = if self.timeout_ms.is_none() && frequency.is_none() {

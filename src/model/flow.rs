@@ -74,7 +74,8 @@ pub struct Flow {
     spooling: bool,
     held: bool,
     queue: VecDeque<Arc<Batch>>,
-    transitions: (Vec<StatusRecord>, Vec<IncidentChange>),
+    /// By the number of the batch that will hold them.
+    transitions: VecDeque<(i64, Vec<StatusRecord>, Vec<IncidentChange>)>,
     writing: Option<Writing>,
     local: Option<LocalWork>,
     front: Option<(i64, Arc<Batch>)>,
@@ -94,7 +95,7 @@ impl Flow {
             spooling,
             held: false,
             queue: VecDeque::new(),
-            transitions: (Vec::new(), Vec::new()),
+            transitions: VecDeque::new(),
             writing: None,
             local: None,
             front: None,
@@ -124,10 +125,15 @@ impl Flow {
         self.queue.push_back(Arc::new(batch));
     }
 
-    /// Takes a transition, to be made durable as soon as possible.
-    pub fn transition(&mut self, status: StatusRecord, change: IncidentChange) {
-        self.transitions.0.push(status);
-        self.transitions.1.push(change);
+    /// Takes a transition that batch `number` will hold, to be made durable as soon as possible.
+    pub fn transition(&mut self, number: i64, status: StatusRecord, change: IncidentChange) {
+        match self.transitions.back_mut() {
+            Some((last, statuses, changes)) if *last == number => {
+                statuses.push(status);
+                changes.push(change);
+            }
+            _ => self.transitions.push_back((number, vec![status], vec![change])),
+        }
     }
 
     /// Results that are in memory only.
@@ -155,7 +161,7 @@ impl Flow {
     pub fn is_safe(&self) -> bool {
         let writing = self.writing.as_ref().is_some_and(|w| w.work.seq.is_none() && !w.copied);
         let local = matches!(self.local, Some(LocalWork::Push(_) | LocalWork::Transitions(..)));
-        self.queue.is_empty() && self.transitions.0.is_empty() && !writing && !local
+        self.queue.is_empty() && self.transitions.is_empty() && !writing && !local
     }
 
     /// All that can be written to the main database is: it holds everything, or its last write failed and the rest is
@@ -171,7 +177,7 @@ impl Flow {
     pub fn wake_at(&self) -> Option<Mono> {
         let patience = self.writing.as_ref().filter(|w| !w.copied && w.work.seq.is_none()).map(|w| w.since + PATIENCE);
         let retry = (self.spooling && !self.held && self.writing.is_none()).then_some(self.retry_at);
-        let local = (!self.queue.is_empty() || !self.transitions.0.is_empty()).then_some(self.local_retry_at);
+        let local = (!self.queue.is_empty() || !self.transitions.is_empty()).then_some(self.local_retry_at);
         [patience, retry, local].into_iter().flatten().min()
     }
 
@@ -224,9 +230,8 @@ impl Flow {
         if self.local.is_some() || now < self.local_retry_at {
             return None;
         }
-        let work = if !self.transitions.0.is_empty() {
-            let (statuses, changes) = std::mem::take(&mut self.transitions);
-            LocalWork::Transitions(self.next_number, statuses, changes)
+        let work = if let Some((number, statuses, changes)) = self.transitions.pop_front() {
+            LocalWork::Transitions(number, statuses, changes)
         } else if !self.spooling {
             return self.remove.take().map(|seq| self.begin(LocalWork::Remove(seq)));
         } else if let Some(batch) = self.queue.pop_front() {
@@ -256,10 +261,8 @@ impl Flow {
             (work, LocalDone::Failed) => {
                 self.local_retry_at = now + FIRST_PAUSE;
                 match work {
-                    LocalWork::Transitions(_, mut statuses, mut changes) => {
-                        statuses.append(&mut self.transitions.0);
-                        changes.append(&mut self.transitions.1);
-                        self.transitions = (statuses, changes);
+                    LocalWork::Transitions(number, statuses, changes) => {
+                        self.transitions.push_front((number, statuses, changes));
                     }
                     LocalWork::Push(batch) => self.queue.push_front(batch),
                     LocalWork::Remove(seq) => self.remove = Some(seq),
@@ -440,7 +443,7 @@ mod tests {
             ended_at: crate::model::time::UtcMs(1),
             ended_by: crate::model::incident::End::Recovered,
         };
-        flow.transition(status, IncidentChange::Ended(end));
+        flow.transition(2, status, IncidentChange::Ended(end));
         assert!(matches!(flow.next_local(Mono(0)), Some(LocalWork::Transitions(2, s, _)) if s.len() == 1));
         flow.local_done(LocalDone::Failed, Mono(0));
         assert_eq!(flow.next_local(Mono(1)), None, "pauses after a failure");

@@ -57,12 +57,18 @@ pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<V
     let mut planned = Vec::new();
     let mut wrong = Vec::new();
     let mut kept: Vec<i64> = Vec::new();
+    let mut written: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut taken: HashMap<i64, &str> = HashMap::new();
     for (i, entry) in entries.iter().enumerate() {
         let tenant = entry.tenantid.as_str();
         let old_name = entry.renamed_from.as_deref();
         let same = by_name.get(&(tenant, entry.name.as_str())).copied();
         let renamed = old_name.and_then(|old| by_name.get(&(tenant, old)).copied());
         let mut fail = |problems| wrong.push(Unplannable { number: i + 1, name: entry.name.clone(), problems });
+        if let Some(first) = written.insert((tenant, entry.name.as_str()), i + 1) {
+            fail(vec![problem("name", format!("stands twice in tenant {tenant}: in target {first} too"))]);
+            continue;
+        }
         let before = match (same, renamed) {
             (Some(same), Some(old)) if same.id != old.id => {
                 let message = format!(
@@ -70,12 +76,18 @@ pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<V
                     super::text::quoted(&old.name),
                     super::text::quoted(&same.name)
                 );
-                fail(vec![Problem { field: "renamed_from".into(), message }]);
+                fail(vec![problem("renamed_from", message)]);
                 continue;
             }
             (Some(found), _) | (None, Some(found)) => Some(found),
             (None, None) => None,
         };
+        if let Some(other) = before.and_then(|b| taken.insert(b.id, &entry.name)) {
+            let message =
+                format!("{} is this target already: one target cannot become two", super::text::quoted(other));
+            fail(vec![problem("renamed_from", message)]);
+            continue;
+        }
         let mut after = before.cloned().unwrap_or_default();
         let problems = match after.set_all(&entry.keys) {
             Err(problems) => problems,
@@ -102,6 +114,10 @@ pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<V
         }));
     }
     if wrong.is_empty() { Ok(planned) } else { Err(wrong) }
+}
+
+fn problem(field: &str, message: String) -> Problem {
+    Problem { field: field.into(), message }
 }
 
 /// Key, before, after of everything that differs, in the order of the table. A new target is compared with the
@@ -176,6 +192,24 @@ mod tests {
         assert_eq!(planned.len(), 2, "only b is pruned");
         let both = "[[target]]\nname='b'\nrenamed_from='a'\nurl='http://h/'";
         assert!(plan(&existing(), &parse(both).unwrap(), false).unwrap_err()[0].problems[0].message.contains("both"));
+    }
+
+    #[test]
+    fn one_row_is_never_claimed_twice() {
+        let entry = |name: &str, from: Option<&str>| Entry {
+            name: name.into(),
+            tenantid: "0".into(),
+            renamed_from: from.map(str::to_owned),
+            keys: serde_json::Map::from_iter([("name".into(), name.into()), ("url".into(), "http://h/".into())]),
+        };
+        for entries in [
+            vec![entry("a1", Some("a")), entry("a2", Some("a"))],
+            vec![entry("a1", Some("a")), entry("a", None)],
+            vec![entry("n", None), entry("n", None)],
+        ] {
+            let wrong = plan(&existing(), &entries, false).unwrap_err();
+            assert_eq!((wrong.len(), wrong[0].number), (1, 2), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -116,6 +116,13 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Vec<FileProblem>> {
 }
 
 fn read_entry(value: toml::Value) -> Result<Entry, (Option<String>, Vec<Problem>)> {
+    // JSON knows no nan and no inf: they would become nothing, and nothing means the default.
+    if let Some((key, _)) =
+        value.as_table().and_then(|t| t.iter().find(|(_, v)| v.as_float().is_some_and(|f| !f.is_finite())))
+    {
+        let name = value.get("name").and_then(toml::Value::as_str).map(str::to_owned);
+        return Err((name, vec![wrong(key, "is no number")]));
+    }
     match serde_json::to_value(&value) {
         Ok(Value::Object(keys)) => Entry::from_keys(keys),
         _ => Err((None, vec![wrong("target", "is not a table: write [[target]] and keys below it")])),
@@ -207,6 +214,7 @@ mod tests {
                 "[[target]] 1 (`a`): frequncy: there is no such key; did you mean",
             ),
             ("[[target]]\nurl='http://x/'", "[[target]] 1: name: is empty"),
+            ("[[target]]\nname='a'\nurl='http://x/'\nfail_after=nan", "[[target]] 1 (`a`): fail_after: is no number"),
             ("[[target]]\nname='a'\nurl='http://x/'\ntimeout='2m'", "timeout_ms: 120000 is longer"),
             ("[[targets]]\nname='a'", "did you mean [[target]]?"),
             ("target = 3", "double brackets"),

@@ -91,17 +91,31 @@ impl Store {
         })
     }
 
-    /// One definition as it is written; `None` when there is no such row.
+    /// Reads a row, has it edited and writes it back, in one transaction: no other edit is overwritten. Gives the name
+    /// after the edit, or what `edit` says against it.
     ///
     /// # Errors
-    /// See [`StoreError`].
-    pub fn load_definition(&mut self, id: i64) -> Result<Option<Definition>, StoreError> {
+    /// [`StoreError::Missing`] when there is no such row, [`StoreError::Duplicate`] when the new name is taken.
+    pub fn edit_definition<E>(
+        &mut self,
+        id: i64,
+        now: UtcMs,
+        edit: impl FnOnce(&mut Definition) -> Result<(), E>,
+    ) -> Result<Result<String, E>, StoreError> {
         self.run(|db| {
-            let rows: Vec<Raw> = on!(db, c => {
-                let text = select(bytes_of(c), "WHERE targets.id = ?");
-                diesel::sql_query(text).bind::<diesel::sql_types::BigInt, _>(id).load(c)
-            })?;
-            Ok(rows.into_iter().next().map(Raw::into_definition))
+            write_tx!(db, c => {
+                let text = format!("{} {}", select(bytes_of(c), "WHERE targets.id = ?"), hold(c));
+                let rows: Vec<Raw> = diesel::sql_query(text).bind::<diesel::sql_types::BigInt, _>(id).load(c)?;
+                let Some(mut d) = rows.into_iter().next().map(Raw::into_definition) else {
+                    return Err(StoreError::Missing(id));
+                };
+                if let Err(why) = edit(&mut d) {
+                    return Ok(Err(why));
+                }
+                let row = DefinitionRow::new(&d, now);
+                diesel::update(targets::table.find(id)).set(row).execute(c).map_err(|e| named(e, &d))?;
+                Ok(Ok(d.name))
+            })
         })
     }
 
@@ -210,6 +224,10 @@ fn named(error: diesel::result::Error, d: &Definition) -> StoreError {
         )),
         e => e,
     }
+}
+
+fn hold<C: Dialect>(_: &C) -> &'static str {
+    C::HOLD
 }
 
 fn bytes_of<C: Dialect>(_: &C) -> &'static str {

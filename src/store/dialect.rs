@@ -57,6 +57,9 @@ pub(super) trait Dialect {
     /// How SQL names the cast to bytes.
     const BYTES: &'static str;
 
+    /// Ends a SELECT whose rows are to be held against others until the transaction ends.
+    const HOLD: &'static str;
+
     /// The last batch of a writer, held against others until the transaction ends.
     fn watermark(&mut self, writer: i64) -> QueryResult<Option<i64>>;
 
@@ -69,6 +72,7 @@ pub(super) trait Dialect {
 
 impl Dialect for Mysql {
     const BYTES: &'static str = "BINARY";
+    const HOLD: &'static str = "FOR UPDATE";
 
     fn watermark(&mut self, writer: i64) -> QueryResult<Option<i64>> {
         writers::table.find(writer).select(writers::last_number).for_update().first(self).optional()
@@ -96,6 +100,8 @@ impl Dialect for Mysql {
 
 impl Dialect for SqliteConnection {
     const BYTES: &'static str = "BLOB";
+    // The transaction is IMMEDIATE: nobody else writes.
+    const HOLD: &'static str = "";
 
     fn watermark(&mut self, writer: i64) -> QueryResult<Option<i64>> {
         // The transaction is IMMEDIATE: nobody else writes.

@@ -33,6 +33,7 @@ pub mod state_db;
 mod status;
 mod url;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::sqlite::SqliteConnection;
@@ -91,6 +92,8 @@ pub struct Store {
     db: Option<Db>,
     timeout: Duration,
     server_version: String,
+    /// The SQLite file that is open: path, device, inode.
+    file: Option<(PathBuf, u64, u64)>,
 }
 
 impl Store {
@@ -100,7 +103,10 @@ impl Store {
     /// See [`StoreError`]: *away* kinds may be tried again, *fatal* kinds need a person.
     pub fn connect(url: &DatabaseUrl, options: &ConnectOptions) -> Result<Store, StoreError> {
         match connect::connect(url, options) {
-            Ok((db, server_version)) => Ok(Store { db: Some(db), timeout: options.timeout, server_version }),
+            Ok((db, server_version)) => {
+                let file = url.sqlite_file().and_then(identity);
+                Ok(Store { db: Some(db), timeout: options.timeout, server_version, file })
+            }
             Err(StoreError::TimedOut(_)) => Err(StoreError::TimedOut(options.timeout)),
             Err(e) => Err(e),
         }
@@ -123,6 +129,12 @@ impl Store {
         let Some(mut db) = self.db.take() else {
             return Err(StoreError::Lost("it was dropped after an earlier error".into()));
         };
+        if let Some((path, ..)) = &self.file
+            && identity(path) != self.file
+        {
+            // What is written through the old handle is lost to everybody else.
+            return Err(StoreError::Lost(format!("the file {} was removed or replaced", path.display())));
+        }
         match connect::guarded(|| f(&mut db)).and_then(|result| result) {
             Ok(value) => {
                 self.db = Some(db);
@@ -136,6 +148,12 @@ impl Store {
             }
         }
     }
+}
+
+/// Which file that is at present.
+fn identity(path: &Path) -> Option<(PathBuf, u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|m| (path.to_owned(), m.dev(), m.ino()))
 }
 
 impl std::fmt::Debug for Store {

@@ -80,6 +80,15 @@ impl DatabaseUrl {
         self
     }
 
+    /// The file of a SQLite database.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<&std::path::Path> {
+        match &self.0 {
+            Place::Sqlite(path) => Some(path),
+            Place::Mysql { .. } => None,
+        }
+    }
+
     /// Whether it is a local SQLite file.
     #[must_use]
     pub fn is_sqlite(&self) -> bool {

@@ -33,11 +33,8 @@ pub async fn edit(
     keys: Keys,
 ) -> Result<web::Json<TargetDetail>, ApiError> {
     let (id, _) = find(&context, &path)?;
-    let stored = ask(&context, move |store| store.load_definition(id.0)).await?;
-    let Some(mut definition) = stored else { return Err(ApiError::new(404, format!("target {id} has just gone"))) };
-    set(&mut definition, &keys)?;
-    let (name, now) = (definition.name.clone(), context.clock.utc_now());
-    ask(&context, move |store| store.update_definition(&definition, now)).await?;
+    let (keys, now) = (keys.into_inner(), context.clock.utc_now());
+    let name = ask(&context, move |store| store.edit_definition(id.0, now, |d| set(d, &keys))).await??;
     log(&context, &request, "edit", id, &name);
     in_force(&context).await?;
     detail(&context, id).await.map(web::Json)

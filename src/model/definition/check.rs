@@ -5,10 +5,15 @@ use std::time::Duration;
 use url::Url;
 
 use super::HIDDEN;
+use crate::model::expectation::StatusSet;
 use crate::model::schedule::{GRID, MIN_FREQUENCY};
 use crate::model::target::Method;
 use crate::model::text::{nearest, quoted};
 
+/// Longer parameters are a pasted file.
+pub(super) const MAX_PARMS: usize = 16 * 1024;
+/// What every database keeps of a short text.
+const MAX_SHORT: usize = 255;
 /// A year: longer is a typing error.
 const MAX_FREQUENCY_MS: i64 = 366 * 86_400_000;
 /// Ten minutes.
@@ -167,9 +172,17 @@ pub(super) fn check_count(n: i64) -> Result<u32, String> {
         .ok_or_else(|| format!("{n} is out of range: write 1 to 1000"))
 }
 
+pub(super) fn check_pass_result(s: &str) -> Result<StatusSet, String> {
+    if s.len() > MAX_SHORT {
+        return Err(format!("{} is longer than {MAX_SHORT} characters: write ranges, such as 200-299", quoted(s)));
+    }
+    StatusSet::parse(s)
+}
+
 pub(super) fn check_ca(path: Option<&str>) -> Result<Option<String>, String> {
     match path {
         None | Some("") => Ok(None),
+        Some(p) if p.len() > 4096 => Err(format!("{} is longer than 4096 bytes", quoted(p))),
         Some(p) if !p.starts_with('/') => Err(format!("{} is not an absolute path of a PEM file", quoted(p))),
         Some(p) if p.chars().any(char::is_control) => Err(format!("{} holds a control character", quoted(p))),
         Some(p) => Ok(Some(p.to_owned())),
@@ -178,6 +191,9 @@ pub(super) fn check_ca(path: Option<&str>) -> Result<Option<String>, String> {
 
 pub(super) fn check_host(host: Option<&str>, port_allowed: bool) -> Result<Option<String>, String> {
     let Some(host) = host.filter(|h| !h.is_empty()) else { return Ok(None) };
+    if host.len() > MAX_SHORT {
+        return Err(format!("{} is longer than {MAX_SHORT} characters", quoted(host)));
+    }
     let what = if port_allowed { "a host name with an optional port" } else { "a host name" };
     let parsed = Url::parse(&format!("https://{host}/"))
         .ok()

@@ -83,12 +83,13 @@ impl StateDb {
         Ok(rows.iter().filter_map(|text| read_definition(text)).collect())
     }
 
-    /// Keeps `upserts` and forgets `removed`, in one transaction.
+    /// Keeps `upserts` and forgets `removed`, in one transaction. A definition that is wrong is not kept: its last good
+    /// form stays.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was changed then.
     pub fn save_definitions(&mut self, upserts: &[Definition], removed: &[i64]) -> Result<(), StoreError> {
-        let rows = upserts.iter().map(|d| {
+        let rows = upserts.iter().filter(|d| d.validate().is_ok()).map(|d| {
             let text = serde_json::to_string(d).map_err(|e| StoreError::Rejected(format!("a definition: {e}")))?;
             Ok((definitions::id.eq(d.id), definitions::definition.eq(text)))
         });

@@ -19,6 +19,7 @@ mod away;
 mod control;
 mod durability;
 mod errors;
+mod file;
 mod incidents;
 mod main_job;
 mod schedule;

@@ -59,9 +59,12 @@ fn definitions_survive_a_kill_with_their_secrets() {
     let file = File::new();
     let mut state = file.open(BIG);
     let secret = Some(Secret::new("user=a,password=b"));
-    let a = Definition { id: 1, authn: "BASIC".into(), authn_parms: secret, ..definition("a \u{1F600}\0") };
+    let url = "http://a.example/\u{1F600}".into();
+    let a = Definition { id: 1, url, authn: "BASIC".into(), authn_parms: secret, ..definition("a \u{1F600}") };
     let b = Definition { id: 2, ..definition("b") };
+    let wrong = Definition { url: "nonsense".into(), ..b.clone() };
     state.save_definitions(&[a.clone(), b.clone()], &[]).unwrap();
+    state.save_all_definitions(&[a.clone(), wrong]).unwrap(); // its last good form stays
     assert_eq!(file.as_if_killed().open(BIG).load_definitions().unwrap(), [a.clone(), b]);
     let edited = Definition { id: 1, url: "http://edited/".into(), ..a };
     state.save_definitions(std::slice::from_ref(&edited), &[2, 4711]).unwrap();
