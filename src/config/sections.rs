@@ -144,7 +144,7 @@ pub enum LogResults {
 pub struct ProbeSettings {
     /// Threads that probe; 0: as many as there are cores.
     pub arbiters: usize,
-    /// Most probes younger than 300 ms in flight per thread.
+    /// Most probes younger than 20 ms in flight per thread.
     pub young_limit: usize,
     /// Bytes of a body that are read and judged; what lies beyond is left unread.
     pub body_cap: usize,

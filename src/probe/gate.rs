@@ -1,7 +1,7 @@
 //! Admission: only so many *young* probes at once.
 //!
 //! ```text
-//!  acquire --> fewer than N young? --yes--> Permit --drop, or older than 300 ms--> room for the next
+//!  acquire --> fewer than N young? --yes--> Permit --drop, or older than 20 ms--> room for the next
 //!                     '--no--> waits in line, first come first served
 //! ```
 //!
