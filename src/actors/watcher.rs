@@ -61,31 +61,56 @@ pub struct Difference {
 }
 
 impl Known {
-    /// Compares and remembers.
-    pub fn take_in(&mut self, definitions: Vec<Definition>) -> Difference {
-        let total = definitions.len();
-        let mut gone = std::mem::take(&mut self.rows);
-        let mut changed = Vec::new();
-        self.rows.reserve(total);
-        for definition in definitions {
-            let mut hasher = DefaultHasher::new();
-            definition.hash(&mut hasher);
-            let hash = hasher.finish();
-            if gone.remove(&definition.id) != Some(hash) {
-                self.rows.insert(definition.id, hash);
-                changed.push(definition);
-            } else {
-                self.rows.insert(definition.id, hash);
-            }
-        }
-        Difference { changed, removed: gone.into_keys().collect(), total }
+    /// What was loaded at the start, before its rows are noted: `token` is of before the loading.
+    #[must_use]
+    pub fn at_start(token: Option<ChangeToken>, now: Mono) -> Known {
+        Known { token, full_at: Some(now), from_main: true, rows: HashMap::new() }
     }
+
+    /// Remembers a row.
+    pub fn note(&mut self, definition: &Definition) {
+        self.rows.insert(definition.id, hash_of(definition));
+    }
+
+    /// Compares all rows, as `each` shows them, and remembers them. Only what differs is kept in memory.
+    ///
+    /// # Errors
+    /// Those of `each`; then nothing is remembered.
+    pub fn compare<E>(
+        &mut self,
+        each: impl FnOnce(&mut dyn FnMut(Definition)) -> Result<(), E>,
+    ) -> Result<Difference, E> {
+        let mut rows = HashMap::with_capacity(self.rows.len());
+        let mut changed = Vec::new();
+        each(&mut |definition| {
+            let hash = hash_of(&definition);
+            rows.insert(definition.id, hash);
+            if self.rows.get(&definition.id) != Some(&hash) {
+                changed.push(definition);
+            }
+        })?;
+        let removed = self.rows.keys().filter(|id| !rows.contains_key(id)).copied().collect();
+        let total = rows.len();
+        self.rows = rows;
+        Ok(Difference { changed, removed, total })
+    }
+}
+
+fn hash_of(definition: &Definition) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    definition.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Validates changed rows; what is wrong keeps its row and its problems.
 #[must_use]
 pub fn validated(changed: &[Definition]) -> Vec<Changed> {
-    changed.iter().map(|d| d.validate().map(Arc::new).map_err(|problems| Box::new((d.clone(), problems)))).collect()
+    changed.iter().map(validate).collect()
+}
+
+/// Validates one row.
+pub fn validate(row: &Definition) -> Changed {
+    row.validate().map(Arc::new).map_err(|problems| Box::new((row.clone(), problems)))
 }
 
 /// Look now. Answered when what was found is in force, or with why it cannot be looked.
@@ -129,7 +154,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// `known` holds what was loaded at the start; `from_main` says whether that came from the main database.
+    /// `known` holds what was loaded at the start.
     #[expect(clippy::too_many_arguments, reason = "it is what the actor works with")]
     #[must_use]
     pub fn new(
@@ -141,9 +166,7 @@ impl Watcher {
         local: Addr<LocalDatabase>,
         supervisor: Addr<Supervisor>,
         known: Known,
-        from_main: bool,
     ) -> Watcher {
-        let known = Known { from_main, ..known };
         Watcher {
             board,
             clock,
@@ -192,7 +215,7 @@ impl Watcher {
             if !full && (token.is_none() || token == known.token) {
                 return Ok(Found { difference: None, changed: Vec::new(), states: HashMap::new(), cost });
             }
-            let definitions = store.load_definitions()?;
+            let difference = known.compare(|see| store.each_definition(see))?;
             let first = !std::mem::replace(&mut known.from_main, true);
             let states = if first {
                 store.load_statuses()?.into_iter().map(|s| (s.target_id, s.state)).collect()
@@ -201,7 +224,6 @@ impl Watcher {
             };
             known.token = token.or(known.token.take());
             known.full_at = Some(started);
-            let difference = known.take_in(definitions);
             let changed = validated(&difference.changed);
             Ok(Found { difference: Some(difference), changed, states, cost })
         });
@@ -306,11 +328,18 @@ mod tests {
     #[test]
     fn only_what_changed_is_found() {
         let mut known = Known::default();
-        let all = known.take_in(vec![row(1, "a"), row(2, "b")]);
+        let mut look = |rows: Vec<Definition>| {
+            let each = |see: &mut dyn FnMut(Definition)| -> Result<(), ()> {
+                rows.into_iter().for_each(see);
+                Ok(())
+            };
+            known.compare(each).unwrap()
+        };
+        let all = look(vec![row(1, "a"), row(2, "b")]);
         assert_eq!((all.changed.len(), all.removed.len(), all.total), (2, 0, 2));
-        let none = known.take_in(vec![row(1, "a"), row(2, "b")]);
+        let none = look(vec![row(1, "a"), row(2, "b")]);
         assert_eq!((none.changed.len(), none.removed.len()), (0, 0));
-        let some = known.take_in(vec![row(2, "c"), row(3, "d")]);
+        let some = look(vec![row(2, "c"), row(3, "d")]);
         assert_eq!(some.changed.iter().map(|d| d.id).collect::<Vec<_>>(), vec![2, 3]);
         assert_eq!(some.removed, vec![1]);
     }

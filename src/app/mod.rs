@@ -104,7 +104,7 @@ fn run_logged(
     let known = startup::known(&mut opened, &clock, log)?;
     info!(log, "starting"; "version" => env!("CARGO_PKG_VERSION"), "pid" => std::process::id(),
         "database" => opened.connector.url().to_string(), "socket" => settings.control.socket.display().to_string(),
-        "targets" => known.definitions.len(), "descriptors" => descriptors);
+        "targets" => known.changed.len(), "descriptors" => descriptors);
     let system = System::new();
     let code = system.block_on(async {
         let daemon =
@@ -187,14 +187,17 @@ impl Daemon {
             let made = make_local(settings, &clock, &board, &persistence, &supervisor, &log, node.wrapping_add(number));
             install(handle, made).await?;
         }
-        let total = known.definitions.len();
-        let mut changed = validated(&known.last_good);
-        changed.extend(validated(&known.definitions));
+        let total = known.changed.len();
         if known.from_main {
-            let definitions = known.definitions;
+            let targets: Vec<_> = known.changed.iter().filter_map(|c| c.as_ref().ok().cloned()).collect();
+            let wrong: Vec<i64> = known.changed.iter().filter_map(|c| c.as_ref().err()).map(|r| r.0.id).collect();
             // What it could not save it saves at the next change; its thread logs nothing, the watcher does.
-            local.do_send(LocalQuery::new(move |db| db.save_all_definitions(&definitions)));
+            local.do_send(LocalQuery::new(move |db| {
+                db.save_all_definitions(targets.iter().map(|t| t.definition()), &wrong)
+            }));
         }
+        let mut changed = validated(&known.last_good);
+        changed.extend(known.changed);
         let states = known.states;
         supervisor.send(Apply { changed, removed: Vec::new(), states }).await?;
         let watcher = Watcher::new(
@@ -206,7 +209,6 @@ impl Daemon {
             local.clone(),
             supervisor.clone(),
             known.rows,
-            known.from_main,
         )
         .start();
         if let Some(keep) = settings.persistence.keep_results {

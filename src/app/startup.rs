@@ -15,7 +15,8 @@ use slog::{Logger, info, warn};
 use super::place::{self, PlaceError};
 use super::{fresh_writer, with_causes};
 use crate::actors::databases::{Connector, LEASE, this_process};
-use crate::actors::watcher;
+use crate::actors::supervisor::Changed;
+use crate::actors::watcher::{self, validated};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl as UrlSetting, Settings, TlsMode};
 use crate::model::definition::Definition;
@@ -93,11 +94,11 @@ pub fn database_url(settings: &Settings) -> Result<DatabaseUrl, Box<dyn std::err
 
 /// What is known of targets.
 pub struct Known {
-    /// The definitions to start with.
-    pub definitions: Vec<Definition>,
-    /// The last good forms of those that are wrong now.
+    /// The targets to start with, and the rows that are wrong.
+    pub changed: Vec<Changed>,
+    /// The last good forms of those that are wrong.
     pub last_good: Vec<Definition>,
-    /// Their hashes, for the watcher.
+    /// Hashes of the rows, for the watcher.
     pub rows: watcher::Known,
     /// They come from the main database.
     pub from_main: bool,
@@ -117,7 +118,7 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
     let local = opened.local.load_statuses()?;
     let open_incidents = opened.local.open_incidents()?;
     let read = match &mut opened.main {
-        Ok(store) => match read_main(store) {
+        Ok(store) => match read_main(store, clock) {
             Ok(read) => Some(read),
             Err(e) if e.is_away() => {
                 warn!(log, "the database went away: starting from what was last known"; "error" => with_causes(&e));
@@ -129,9 +130,14 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
         Err(_) => None,
     };
     let from_main = read.is_some();
-    let (definitions, main) = match read {
-        Some(main) => (main.definitions, Some((main.statuses, main.marks))),
-        None => (opened.local.load_definitions()?, None),
+    let (rows, changed, main) = match read {
+        Some(main) => (main.rows, main.changed, Some((main.statuses, main.marks))),
+        None => {
+            let mut rows = watcher::Known::default();
+            let definitions = opened.local.load_definitions()?;
+            definitions.iter().for_each(|d| rows.note(d));
+            (rows, validated(&definitions), None)
+        }
     };
     let merged = match main {
         Some((statuses, marks)) => {
@@ -154,17 +160,15 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
         info!(log, "transitions that the database had not taken yet are written again"; "targets" => batch.statuses.len());
         flow.enqueue(batch);
     }
-    let mut rows = watcher::Known::default();
-    let definitions = rows.take_in(definitions).changed;
-    let last_good = last_good(&definitions, opened)?;
+    let last_good = last_good(&changed, opened)?;
     let states: HashMap<_, _> = merged.states.into_iter().map(|(id, m)| (id, m.state)).collect();
     let guessed = (!from_main).then(|| states.iter().map(|(id, s)| (*id, s.counters)).collect());
-    Ok(Known { definitions, last_good, rows, from_main, states, flow, guessed })
+    Ok(Known { changed, last_good, rows, from_main, states, flow, guessed })
 }
 
 /// What state.db remembers of rows that are wrong now: they go on in their last good form over a restart too.
-fn last_good(definitions: &[Definition], opened: &mut Opened) -> Result<Vec<Definition>, StoreError> {
-    let wrong: HashSet<i64> = definitions.iter().filter(|d| d.validate().is_err()).map(|d| d.id).collect();
+fn last_good(changed: &[Changed], opened: &mut Opened) -> Result<Vec<Definition>, StoreError> {
+    let wrong: HashSet<i64> = changed.iter().filter_map(|c| c.as_ref().err()).map(|row| row.0.id).collect();
     if wrong.is_empty() {
         return Ok(Vec::new());
     }
@@ -172,13 +176,22 @@ fn last_good(definitions: &[Definition], opened: &mut Opened) -> Result<Vec<Defi
 }
 
 struct FromMain {
-    definitions: Vec<Definition>,
+    rows: watcher::Known,
+    changed: Vec<Changed>,
     statuses: Vec<StoredStatus>,
     marks: HashMap<i64, i64>,
 }
 
-fn read_main(store: &mut Store) -> Result<FromMain, StoreError> {
-    Ok(FromMain { definitions: store.load_definitions()?, statuses: store.load_statuses()?, marks: store.marks()? })
+/// Rows become targets one by one: what a hundred thousand of them take twice would stay with the process.
+fn read_main(store: &mut Store, clock: &Clock) -> Result<FromMain, StoreError> {
+    let token = store.change_token()?;
+    let mut rows = watcher::Known::at_start(token, clock.now());
+    let mut changed = Vec::new();
+    store.each_definition(|d| {
+        rows.note(&d);
+        changed.push(watcher::validate(&d));
+    })?;
+    Ok(FromMain { rows, changed, statuses: store.load_statuses()?, marks: store.marks()? })
 }
 
 /// The newest state of each target, from three sources.

@@ -78,6 +78,9 @@ impl<'a> DefinitionRow<'a> {
     }
 }
 
+/// Rows read at once: 100,000 of them in memory twice would stay with the process.
+const PAGE: usize = 1000;
+
 impl Store {
     /// Every row of `targets` in the order of ids. A value of the wrong type becomes one that
     /// [`Definition::validate`] refuses; NULL becomes the default.
@@ -85,10 +88,35 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn load_definitions(&mut self) -> Result<Vec<Definition>, StoreError> {
-        self.run(|db| {
-            let rows: Vec<Raw> = on!(db, c => diesel::sql_query(select(bytes_of(c), "")).load(c))?;
-            Ok(rows.into_iter().map(Raw::into_definition).collect())
-        })
+        let mut all = Vec::new();
+        self.each_definition(|d| all.push(d))?;
+        Ok(all)
+    }
+
+    /// Shows every row as [`Store::load_definitions`] would give it, a page in memory at a time. A row that is changed
+    /// meanwhile is seen as it was or as it is; the change token tells that it changed.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; some rows may have been shown then.
+    pub fn each_definition(&mut self, mut see: impl FnMut(Definition)) -> Result<(), StoreError> {
+        let mut after = i64::MIN;
+        loop {
+            let page: Vec<Raw> = self.run(|db| {
+                Ok(on!(db, c => {
+                    let text = format!("{} LIMIT {PAGE}", select(bytes_of(c), "WHERE targets.id > ?"));
+                    diesel::sql_query(text).bind::<diesel::sql_types::BigInt, _>(after).load(c)
+                })?)
+            })?;
+            let last = page.len() < PAGE;
+            for raw in page {
+                let definition = raw.into_definition();
+                after = definition.id;
+                see(definition);
+            }
+            if last {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads a row, has it edited and writes it back, in one transaction: no other edit is overwritten. Gives the name

@@ -15,6 +15,7 @@ mod spool;
 mod transitions;
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,14 +46,34 @@ pub struct StateDb {
 }
 
 impl StateDb {
-    /// Makes the last known definitions these; writes only what differs.
+    /// Makes the last known definitions these; writes only what differs. `wrong` are rows whose last good form stays.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn save_all_definitions(&mut self, all: &[Definition]) -> Result<(), StoreError> {
-        let mut known: HashMap<i64, Definition> = self.load_definitions()?.into_iter().map(|d| (d.id, d)).collect();
-        let changed: Vec<Definition> =
-            all.iter().filter(|d| known.remove(&d.id).as_ref() != Some(*d)).cloned().collect();
+    pub fn save_all_definitions(
+        &mut self,
+        all: impl Iterator<Item = Definition>,
+        wrong: &[i64],
+    ) -> Result<(), StoreError> {
+        let mut known: HashMap<i64, u64> = HashMap::new();
+        let mut after = i64::MIN;
+        loop {
+            let page = definitions::table.filter(definitions::id.gt(after)).order(definitions::id).limit(1000);
+            let page: Vec<(i64, String)> = self.read(|c| page.load(c))?;
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            known.extend(page.iter().filter_map(|(id, text)| Some((*id, hash_of(&read_definition(text)?)))));
+        }
+        let mut changed = Vec::new();
+        for d in all {
+            if known.remove(&d.id) != Some(hash_of(&d)) {
+                changed.push(d);
+            }
+            if changed.len() == 1000 {
+                self.save_definitions(&std::mem::take(&mut changed), &[])?;
+            }
+        }
+        known.retain(|id, _| !wrong.contains(id));
         let gone: Vec<i64> = known.into_keys().collect();
         if changed.is_empty() && gone.is_empty() { Ok(()) } else { self.save_definitions(&changed, &gone) }
     }
@@ -146,6 +167,12 @@ fn read_definition(text: &str) -> Option<Definition> {
     };
     all.extend(known);
     serde_json::from_value(Value::Object(all)).ok()
+}
+
+fn hash_of(definition: &Definition) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    definition.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

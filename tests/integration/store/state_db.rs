@@ -64,7 +64,8 @@ fn definitions_survive_a_kill_with_their_secrets() {
     let b = Definition { id: 2, ..definition("b") };
     let wrong = Definition { url: "nonsense".into(), ..b.clone() };
     state.save_definitions(&[a.clone(), b.clone()], &[]).unwrap();
-    state.save_all_definitions(&[a.clone(), wrong]).unwrap(); // its last good form stays
+    state.save_definitions(&[wrong], &[]).unwrap(); // its last good form stays
+    state.save_all_definitions([a.clone()].into_iter(), &[2]).unwrap();
     assert_eq!(file.as_if_killed().open(BIG).load_definitions().unwrap(), [a.clone(), b]);
     let edited = Definition { id: 1, url: "http://edited/".into(), ..a };
     state.save_definitions(std::slice::from_ref(&edited), &[2, 4711]).unwrap();
