@@ -101,3 +101,8 @@ pub fn bad_path(error: PathError, _: &HttpRequest) -> actix_web::Error {
 pub async fn no_route(request: HttpRequest) -> HttpResponse {
     ApiError::new(404, format!("there is no route {} {}", request.method(), quoted(request.path()))).error_response()
 }
+
+/// A route that is there, but not with this method.
+pub async fn wrong_method(request: HttpRequest) -> HttpResponse {
+    ApiError::new(405, format!("{} does not take {}", quoted(request.path()), request.method())).error_response()
+}

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use actix::Addr;
 use actix_web::dev::Server;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use slog::Logger;
 use tokio::sync::Notify;
 
@@ -125,7 +125,10 @@ pub fn serve(listener: std::os::unix::net::UnixListener, context: &Arc<Context>)
 pub fn serve_health(listener: TcpListener, run_state: &RunStateCell) -> std::io::Result<Server> {
     let run_state = run_state.clone();
     let server = HttpServer::new(move || {
-        App::new().app_data(web::Data::new(run_state.clone())).route("/healthz", web::get().to(healthz))
+        App::new()
+            .app_data(web::Data::new(run_state.clone()))
+            .route("/healthz", web::get().to(healthz))
+            .route("/healthz", web::head().to(healthz))
     })
     .workers(1)
     .disable_signals()
@@ -142,26 +145,34 @@ async fn healthz(state: web::Data<RunStateCell>) -> HttpResponse {
     }
 }
 
+/// A path; methods that it does not know are answered 405.
+fn at(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(error::wrong_method))
+}
+
 fn routes(config: &mut web::ServiceConfig) {
+    let get_or_head = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     config
-        .route("/healthz", web::get().to(daemon::healthz))
-        .route("/v1/status", web::get().to(daemon::status))
-        .route("/v1/reload", web::post().to(daemon::reload))
-        .route("/v1/stop", web::post().to(daemon::stop))
-        .route("/v1/targets", web::get().to(reads::targets))
-        .route("/v1/targets", web::post().to(changes::add))
-        .route("/v1/targets/{target}", web::get().to(reads::target))
-        .route("/v1/targets/{target}", web::patch().to(changes::edit))
-        .route("/v1/targets/{target}", web::delete().to(changes::remove))
-        .route("/v1/targets/{target}/enable", web::post().to(changes::enable))
-        .route("/v1/targets/{target}/disable", web::post().to(changes::disable))
-        .route("/v1/targets/{target}/test", web::post().to(streams::test))
-        .route("/v1/targets/{target}/history", web::get().to(reads::history))
-        .route("/v1/apply", web::post().to(changes::apply))
-        .route("/v1/export", web::get().to(reads::export))
-        .route("/v1/incidents", web::get().to(reads::incidents))
-        .route("/v1/incidents/{id}", web::get().to(reads::incident))
-        .route("/v1/watch", web::get().to(streams::watch));
+        .service(at("/healthz").route(get_or_head().to(daemon::healthz)))
+        .service(at("/v1/status").route(web::get().to(daemon::status)))
+        .service(at("/v1/reload").route(web::post().to(daemon::reload)))
+        .service(at("/v1/stop").route(web::post().to(daemon::stop)))
+        .service(at("/v1/targets").route(web::get().to(reads::targets)).route(web::post().to(changes::add)))
+        .service(
+            at("/v1/targets/{target}")
+                .route(web::get().to(reads::target))
+                .route(web::patch().to(changes::edit))
+                .route(web::delete().to(changes::remove)),
+        )
+        .service(at("/v1/targets/{target}/enable").route(web::post().to(changes::enable)))
+        .service(at("/v1/targets/{target}/disable").route(web::post().to(changes::disable)))
+        .service(at("/v1/targets/{target}/test").route(web::post().to(streams::test)))
+        .service(at("/v1/targets/{target}/history").route(web::get().to(reads::history)))
+        .service(at("/v1/apply").route(web::post().to(changes::apply)))
+        .service(at("/v1/export").route(web::get().to(reads::export)))
+        .service(at("/v1/incidents").route(web::get().to(reads::incidents)))
+        .service(at("/v1/incidents/{id}").route(web::get().to(reads::incident)))
+        .service(at("/v1/watch").route(web::get().to(streams::watch)));
 }
 
 /// Removes a socket that nobody listens on any more; refuses one that somebody does.
