@@ -5,7 +5,8 @@
 //! write a target could read any file that the daemon can read.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,17 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// The reference, as `file:/path` or `cred:NAME`, where resolving it reads a file and so may take its time.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        let reference = self.reference()?;
+        (reference.starts_with("file:") || reference.starts_with("cred:")).then_some(reference)
+    }
+
+    fn reference(&self) -> Option<&str> {
+        self.0.strip_prefix("${")?.strip_suffix('}')
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -48,7 +60,7 @@ impl fmt::Display for Secret {
 }
 
 /// From where references may be resolved (`[secrets]` in the settings).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SecretPolicy {
     /// Folders whose files may be read; links that lead out of them are refused.
     pub folders: Vec<PathBuf>,
@@ -81,11 +93,13 @@ pub enum SecretError {
 impl SecretPolicy {
     /// The value of `secret`: itself, or what its reference points to (without a final line break).
     ///
+    /// Where [`Secret::file`] names a file, this waits for the file's disk: not for an arbiter's thread.
+    ///
     /// # Errors
     /// When a reference is malformed, not allowed, missing or unreadable.
     pub fn resolve(&self, secret: &Secret) -> Result<Secret, SecretError> {
         let text = secret.expose();
-        let Some(reference) = text.strip_prefix("${").and_then(|r| r.strip_suffix('}')) else {
+        let Some(reference) = secret.reference() else {
             return Ok(secret.clone());
         };
         match reference.split_once(':') {
@@ -121,16 +135,39 @@ impl SecretPolicy {
         if !inside {
             return Err(SecretError::NotAllowed(shown(), key));
         }
-        let mut text = String::new();
-        let file = std::fs::File::open(&real).map_err(unreadable)?;
-        match file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text) {
-            Ok(n) if n as u64 <= MAX_SECRET_BYTES => {}
-            Ok(_) => return Err(SecretError::NotText(shown())),
-            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => return Err(SecretError::NotText(shown())),
-            Err(e) => return Err(unreadable(e)),
-        }
+        let (bytes, _) = read_regular(&real, MAX_SECRET_BYTES).map_err(|e| match e.kind() {
+            io::ErrorKind::FileTooLarge => SecretError::NotText(shown()),
+            _ => unreadable(e),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText(shown()))?;
         let value = text.strip_suffix('\n').unwrap_or(&text);
         Ok(Secret::new(value.strip_suffix('\r').unwrap_or(value)))
+    }
+}
+
+/// Reads a regular file of at most `most` bytes, and what is known of it. Whatever else stands at the path (a folder, a
+/// device without end, a FIFO that nobody writes to) is refused and not waited for; a filesystem that hangs is.
+///
+/// # Errors
+/// When it is not there, not regular, too large ([`io::ErrorKind::FileTooLarge`]) or not readable.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<(Vec<u8>, std::fs::Metadata)> {
+    use rustix::fs::OFlags;
+    let regular = |meta: &std::fs::Metadata| match meta.is_file() {
+        true => Ok(()),
+        false if meta.is_dir() => Err(io::Error::other("it is a directory, not a file")),
+        false => Err(io::Error::other("it is not a regular file")),
+    };
+    regular(&std::fs::metadata(path)?)?; // opening a device may already do something
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    regular(&meta)?;
+    let mut bytes = Vec::new();
+    match file.take(most + 1).read_to_end(&mut bytes)? {
+        n if n as u64 > most => {
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} KiB", most / 1024)))
+        }
+        _ => Ok((bytes, meta)),
     }
 }
 
@@ -158,6 +195,29 @@ mod tests {
         assert!(matches!(get("link"), Err(SecretError::NotAllowed(..))));
         assert!(matches!(get("../outside"), Err(SecretError::NotAllowed(..))));
         assert!(matches!(get("missing"), Err(SecretError::Unreadable(..))));
+    }
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read_and_nothing_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = SecretPolicy { folders: vec![dir.path().to_owned()], ..SecretPolicy::default() };
+        let said = |name: &str| {
+            let secret = Secret::new(format!("${{file:{}/{name}}}", dir.path().display()));
+            assert!(secret.file().is_some());
+            let e = policy.resolve(&secret).unwrap_err();
+            format!("{e}: {}", std::error::Error::source(&e).map_or(String::new(), ToString::to_string))
+        };
+        let fifo = std::process::Command::new("mkfifo").arg(dir.path().join("fifo")).status().unwrap();
+        assert!(fifo.success());
+        std::fs::create_dir(dir.path().join("folder")).unwrap();
+        std::fs::write(dir.path().join("large"), vec![b'a'; 64 * 1024 + 1]).unwrap();
+        std::fs::write(dir.path().join("binary"), [0xff]).unwrap();
+        assert!(said("fifo").contains("not a regular file"), "{}", said("fifo"));
+        assert!(said("folder").contains("directory"), "{}", said("folder"));
+        assert!(said("large").contains("64 KiB") && said("binary").contains("UTF-8"));
+        let zero = read_regular(Path::new("/dev/zero"), 10).unwrap_err();
+        assert_eq!(zero.to_string(), "it is not a regular file");
+        assert_eq!(Secret::new("clear").file().or(Secret::new("${env:PATH}").file()), None);
     }
 
     #[test]

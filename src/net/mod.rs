@@ -1,6 +1,7 @@
 //! Ready connections: names to addresses, addresses to sockets, sockets to TLS sessions.
 //!
 //! ```text
+//!  (a tls_ca is read first, away from this thread)
 //!  Endpoint --resolve--> addresses --dial--> TcpStream --tls--> Connection (ready to speak over)
 //!                \___________________\__________________\__> Observer: every step, as it happens
 //!                 \___________________\__________________\_> NetError: carries its Reason
@@ -11,10 +12,12 @@
 
 pub mod connection;
 pub mod dial;
+pub mod files;
 pub mod happy;
 pub mod resolve;
 pub mod silence;
 pub mod tls;
+pub mod tls_authorities;
 pub mod tls_text;
 pub mod tls_verify;
 
@@ -34,6 +37,10 @@ pub use tls::{TlsError, TlsProfiles};
 pub trait Observer {
     /// A step.
     fn event(&self, event: Event);
+
+    /// From now on a file of this machine is waited for, which the function names; `None`: no longer. A deadline that
+    /// fires between the two is the file's fault.
+    fn waits_for(&self, _file: Option<&dyn Fn() -> String>) {}
 }
 
 /// For callers that want the connection only.
@@ -91,7 +98,7 @@ impl Net {
     /// A resolver and profiles of their own; reads no file yet.
     #[must_use]
     pub fn new(settings: ResolverSettings, clock: Clock) -> Net {
-        Net { resolver: Resolver::new(settings, clock), tls: TlsProfiles::new() }
+        Net { resolver: Resolver::new(settings, clock.clone()), tls: TlsProfiles::new(clock) }
     }
 
     /// Resolves, connects and, where asked, shakes hands.
@@ -99,6 +106,10 @@ impl Net {
     /// # Errors
     /// The step that failed, with its reason.
     pub async fn connect(&self, to: Endpoint<'_>, observer: &dyn Observer) -> Result<Connection, NetError> {
+        let trust = match to.tls {
+            Some(options) => self.tls.trust(options, observer).await?,
+            None => None,
+        };
         let tcp = match &to.host {
             url::Host::Ipv4(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), observer).await?,
             url::Host::Ipv6(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), observer).await?,
@@ -109,7 +120,10 @@ impl Net {
         };
         match to.tls {
             None => Ok(Connection::Plain(tcp)),
-            Some(options) => Ok(Connection::Tls(Box::new(self.tls.handshake(tcp, to.host, options, observer).await?))),
+            Some(options) => {
+                let stream = self.tls.handshake(tcp, to.host, options, trust, observer).await?;
+                Ok(Connection::Tls(Box::new(stream)))
+            }
         }
     }
 }

@@ -1,20 +1,20 @@
-//! TLS: profiles made once per set of options, and the handshake with every fact about it.
+//! The TLS handshake with every fact about it.
+//!
+//! ```text
+//!  options --trust (may read a file)--> Trust --+
+//!                             TcpStream --------+--handshake--> TlsStream, and its certificate to the Observer
+//! ```
 //!
 //! Resumption is off: a resumed session skips the verification of the certificate, and a monitor would not see it
-//! expire. A given CA file is looked at on each use and read again when it has changed.
+//! expire.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::OnceCell;
 use std::io;
-use std::path::Path;
-use std::sync::{Arc, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, PoisonError};
 
-use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,8 +22,10 @@ use tokio_rustls::client::TlsStream;
 
 use super::Observer;
 use super::dial::words;
+use super::tls_authorities::{Trust, Trusts};
 use super::tls_text::{refusal, trouble};
 use super::tls_verify::{Recording, Seen, Slot};
+use crate::clock::Clock;
 use crate::model::reason::Reason;
 use crate::model::target::TlsOptions;
 use crate::model::text::{escape_controls, quoted};
@@ -54,6 +56,9 @@ pub enum TlsError {
     /// The name that is to be sent is no host name.
     #[error("{0} is no server name for TLS: write a host name into tls_server_name")]
     ServerName(String),
+    /// No thread could be started to read a file.
+    #[error("reading the file of certificate authorities {0}")]
+    NoThread(String, #[source] io::Error),
     /// This machine lacks something.
     #[error("TLS handshake with {0}")]
     Resources(String, #[source] io::Error),
@@ -67,7 +72,7 @@ impl TlsError {
             TlsError::Certificate { .. } => Reason::TlsCertificate,
             TlsError::Handshake { .. } => Reason::TlsHandshake,
             TlsError::Authorities(_) | TlsError::ServerName(_) => Reason::AuthConfig,
-            TlsError::Resources(..) => Reason::LocalResources,
+            TlsError::NoThread(..) | TlsError::Resources(..) => Reason::LocalResources,
         }
     }
 }
@@ -78,45 +83,38 @@ pub fn inside(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-struct Profile {
-    config: ClientConfig,
-    verifier: Option<Arc<dyn ServerCertVerifier>>,
-    /// Modification time and length of the CA file that it was made from.
-    made_from: Option<(SystemTime, u64)>,
-}
-
-/// What decides a profile: the CA file, and whether verification is off.
-type Key = (Option<String>, bool);
-
-/// The profiles of one arbiter, by what decides them.
+/// What all handshakes of one arbiter have in common, and whom its targets trust.
+#[derive(Debug)]
 pub struct TlsProfiles {
     provider: Arc<CryptoProvider>,
-    profiles: RefCell<HashMap<Key, Arc<Profile>>>,
-}
-
-impl std::fmt::Debug for TlsProfiles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsProfiles").field("profiles", &self.profiles.borrow().len()).finish()
-    }
-}
-
-impl Default for TlsProfiles {
-    fn default() -> Self {
-        TlsProfiles::new()
-    }
+    config: OnceCell<ClientConfig>,
+    trusts: Trusts,
 }
 
 impl TlsProfiles {
-    /// No profile yet: each is made at its first use.
+    /// Reads nothing yet.
     #[must_use]
-    pub fn new() -> TlsProfiles {
-        TlsProfiles { provider: Arc::new(rustls::crypto::ring::default_provider()), profiles: RefCell::default() }
+    pub fn new(clock: Clock) -> TlsProfiles {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        TlsProfiles { provider, config: OnceCell::new(), trusts: Trusts::new(clock) }
     }
 
     /// Reads the system's authorities now, once for the whole process, so that no probe's time holds it. Where there
     /// are none, the handshakes that need them say so.
     pub fn warm(&self) {
-        drop(system_authorities());
+        drop(self.trusts.of_system());
+    }
+
+    /// Whom a target with these options trusts: to be asked before connecting, because it may read a file.
+    ///
+    /// # Errors
+    /// When there is nobody to be trusted; the sentence says what to do.
+    pub async fn trust(&self, options: &TlsOptions, observer: &dyn Observer) -> Result<Option<Arc<Trust>>, TlsError> {
+        match &options.ca {
+            _ if options.skip_verify => Ok(None),
+            Some(path) => self.trusts.of_file(path, observer).await.map(Some),
+            None => self.trusts.of_system().map(Some),
+        }
     }
 
     /// Shakes hands over `tcp`.
@@ -128,21 +126,16 @@ impl TlsProfiles {
         tcp: TcpStream,
         host: url::Host<&str>,
         options: &TlsOptions,
+        trust: Option<Arc<Trust>>,
         observer: &dyn Observer,
     ) -> Result<TlsStream<TcpStream>, TlsError> {
         let (server_name, shown) = server_name(host, options)?;
-        let profile = self.profile(options)?;
         // The client's last handshake message and the request are two small writes: Nagle would hold the second
         // back for the server's delayed acknowledgement. A dead socket is found by the handshake itself.
         drop(tcp.set_nodelay(true));
         observer.event(Event::TlsStarted { server_name: shown.clone() });
         let slot = Slot::default();
-        let mut config = profile.config.clone();
-        config.dangerous().set_certificate_verifier(Arc::new(Recording {
-            inner: profile.verifier.clone(),
-            provider: Arc::clone(&self.provider),
-            slot: Arc::clone(&slot),
-        }));
+        let config = self.config(Recording { trust, provider: Arc::clone(&self.provider), slot: Arc::clone(&slot) })?;
         let result = TlsConnector::from(Arc::new(config)).connect(server_name, tcp).await;
         let seen = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Seen { leaf: Some(leaf), refused }) = &seen {
@@ -169,35 +162,20 @@ impl TlsProfiles {
         }
     }
 
-    fn profile(&self, options: &TlsOptions) -> Result<Arc<Profile>, TlsError> {
-        let key = (options.ca.clone(), options.skip_verify);
-        let made_from = match &options.ca {
-            Some(path) if !options.skip_verify => Some(file_state(path)?),
-            _ => None,
+    /// A copy of the one configuration, with a verifier for one handshake.
+    fn config(&self, verifier: Recording) -> Result<ClientConfig, TlsError> {
+        let mut config = match self.config.get() {
+            Some(config) => config.clone(),
+            None => {
+                let config = self.build()?;
+                self.config.get_or_init(|| config).clone()
+            }
         };
-        if let Some(profile) = self.profiles.borrow().get(&key)
-            && profile.made_from == made_from
-        {
-            return Ok(Arc::clone(profile));
-        }
-        let profile = Arc::new(self.build(options, made_from)?);
-        self.profiles.borrow_mut().insert(key, Arc::clone(&profile));
-        Ok(profile)
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        Ok(config)
     }
 
-    fn build(&self, options: &TlsOptions, made_from: Option<(SystemTime, u64)>) -> Result<Profile, TlsError> {
-        let verifier: Option<Arc<dyn ServerCertVerifier>> = if options.skip_verify {
-            None
-        } else {
-            let roots = match &options.ca {
-                Some(path) => Arc::new(read_authorities(path)?),
-                None => system_authorities()?,
-            };
-            let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
-                .build()
-                .map_err(|e| TlsError::Authorities(format!("the certificate authorities cannot be used: {e}")))?;
-            Some(verifier)
-        };
+    fn build(&self) -> Result<ClientConfig, TlsError> {
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| TlsError::Authorities(format!("TLS cannot be set up: {e}")))?
@@ -205,7 +183,7 @@ impl TlsProfiles {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::disabled();
-        Ok(Profile { config, verifier, made_from })
+        Ok(config)
     }
 }
 
@@ -250,42 +228,4 @@ fn failure(server_name: String, error: &io::Error, seen: Option<Seen>, os: Optio
 
 fn clone_of(error: &io::Error, os: Option<i32>) -> io::Error {
     os.map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error)
-}
-
-fn file_state(path: &str) -> Result<(SystemTime, u64), TlsError> {
-    let meta = std::fs::metadata(Path::new(path)).map_err(|e| unreadable(path, &words(&e)))?;
-    Ok((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len()))
-}
-
-fn unreadable(path: &str, why: &str) -> TlsError {
-    TlsError::Authorities(format!(
-        "the file of certificate authorities {} cannot be used: {why}; write the path of a readable PEM file into tls_ca",
-        quoted(path)
-    ))
-}
-
-fn read_authorities(path: &str) -> Result<RootCertStore, TlsError> {
-    let text = std::fs::read(path).map_err(|e| unreadable(path, &words(&e)))?;
-    let mut roots = RootCertStore::empty();
-    for cert in CertificateDer::pem_slice_iter(&text) {
-        let cert = cert.map_err(|e| unreadable(path, &escape_controls(&e.to_string())))?;
-        roots.add(cert).map_err(|e| unreadable(path, &escape_controls(&e.to_string())))?;
-    }
-    if roots.is_empty() { Err(unreadable(path, "it holds no certificate")) } else { Ok(roots) }
-}
-
-/// The system's authorities, read once for the whole process.
-fn system_authorities() -> Result<Arc<RootCertStore>, TlsError> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    let roots = ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Arc::new(roots)
-    });
-    if roots.is_empty() {
-        return Err(TlsError::Authorities(
-            "this machine has no certificate authorities: install ca-certificates, or name a PEM file in tls_ca".into(),
-        ));
-    }
-    Ok(Arc::clone(roots))
 }

@@ -69,11 +69,13 @@ pub fn refusal(error: &CertificateError, facts: Option<&CertificateFacts>, serve
                 _ => format!("the certificate is not for {server_name}, only for {}", names.join(", ")),
             }
         }
-        // webpki's word for a self-signed certificate that says it is an authority.
-        CertificateError::Other(e) if self_signed || e.to_string().contains("CaUsedAsEndEntity") => {
-            "the certificate is self-signed".to_owned()
+        // One that says it is an authority is not refused for its unknown issuer, but for that.
+        CertificateError::Other(_) | CertificateError::UnknownIssuer if self_signed => {
+            "the certificate is self-signed (give it as tls_ca to trust it)".to_owned()
         }
-        CertificateError::UnknownIssuer if self_signed => "the certificate is self-signed".to_owned(),
+        CertificateError::Other(e) if e.to_string().contains("CaUsedAsEndEntity") => {
+            "the certificate is an authority's, not a server's (give it as tls_ca to trust it)".to_owned()
+        }
         CertificateError::UnknownIssuer => match facts {
             Some(f) => format!("no trusted authority has issued the certificate (its issuer: {})", f.issuer),
             None => "no trusted authority has issued the certificate".to_owned(),
@@ -126,7 +128,10 @@ mod tests {
             not_before: 0,
             not_after: 1_373_523_474_000,
         };
-        assert_eq!(refusal(&CertificateError::UnknownIssuer, Some(&facts), "a"), "the certificate is self-signed");
+        assert_eq!(
+            refusal(&CertificateError::UnknownIssuer, Some(&facts), "a"),
+            "the certificate is self-signed (give it as tls_ca to trust it)"
+        );
         assert_eq!(
             refusal(&CertificateError::Expired, Some(&facts), "a"),
             "the certificate expired 2013-07-11 06:17:54 UTC"

@@ -24,6 +24,7 @@ pub mod verdict;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use awc::http::header::{self, HeaderValue};
@@ -97,7 +98,7 @@ pub struct HttpProber {
     gate: Gate,
     /// Probes that belong to no due time pass this first, so that few of them ever stand in the way of those that do.
     extra_gate: Gate,
-    secrets: SecretPolicy,
+    secrets: Arc<SecretPolicy>,
     clock: Clock,
     user_agent: HeaderValue,
     body_cap: usize,
@@ -122,7 +123,7 @@ impl HttpProber {
             net,
             gate: Gate::new(settings.young_limit, settings.young_for, clock.clone()),
             extra_gate: Gate::new(settings.young_limit / 8, settings.young_for, clock.clone()),
-            secrets,
+            secrets: Arc::new(secrets),
             clock,
             user_agent,
             body_cap: settings.body_cap,
@@ -159,6 +160,9 @@ impl HttpProber {
 
     /// The deadline has passed.
     fn timed_out(&self, target: &Target, recorder: &Recorder) -> Failure {
+        if let Some((file, waited)) = recorder.waiting_for() {
+            return verdict::file_silent(&file, waited);
+        }
         let (phase, host) = (recorder.phase(), recorder.host());
         if phase == Phase::Resolve && self.net.resolver.is_silent(&host, recorder.phase_time()) {
             let text = format!("resolving {host}: no name server answered, neither for this name nor for others,");
@@ -170,7 +174,7 @@ impl HttpProber {
     async fn run(&self, target: &Target, recorder: &Rc<Recorder>) -> Result<u16, Failure> {
         let first = Hop { url: Cow::Borrowed(&target.url), method: target.method, with_body: true, same_origin: true };
         recorder.step(Event::Request { method: first.method.as_str().to_owned(), url: first.url.as_str().to_owned() });
-        let authorization = request::authorization(&target.auth, &self.secrets)?;
+        let authorization = request::authorization(&target.auth, &self.secrets, recorder.as_ref()).await?;
         if authorization.is_some() {
             recorder.step(Event::Auth { kind: target.auth.kind().to_owned() });
         }
@@ -298,5 +302,85 @@ impl Prober {
             Prober::Http(prober) => prober.probe(target, live).await,
             Prober::Scripted(prober) => prober.probe(target, live).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::definition::Definition;
+    use crate::secret::Secret;
+
+    fn target(definition: Definition) -> Target {
+        let mut target = Definition { name: "t".into(), ..definition }.validate().unwrap();
+        target.timeout = Duration::from_millis(400);
+        target
+    }
+
+    /// A server that answers each request with 200.
+    fn server() -> SocketAddr {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut tcp in listener.incoming().map(Result::unwrap) {
+                let n = tcp.read(&mut [0; 4096]).unwrap();
+                assert!(n > 0);
+                tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn a_file_that_does_not_answer_costs_its_own_target_only_and_only_until_its_deadline() {
+        let address = server();
+        let token = Secret::new("${file:/hung/token}");
+        let bearer = target(Definition {
+            url: format!("http://{address}/"),
+            authn: "BEARER".into(),
+            authn_parms: Some(Secret::new(format!("token={}", token.expose()))),
+            ..Definition::default()
+        });
+        let tls = target(Definition {
+            url: format!("https://{address}/"),
+            tls_ca: Some("/hung/ca.pem".into()),
+            ..Definition::default()
+        });
+        let plain = target(Definition { url: format!("http://{address}/"), ..Definition::default() });
+        actix_rt::System::new().block_on(async {
+            let policy = SecretPolicy::default();
+            let prober = HttpProber::new(ProbeSettings::default(), policy, Clock::system()).unwrap();
+            let (answers, disk) = std::sync::mpsc::channel();
+            crate::net::tls_authorities::hang("/hung/ca.pem", disk).await;
+            let (more_answers, disk) = std::sync::mpsc::channel();
+            request::hang(&prober.secrets, &token, disk).await;
+            let others = async {
+                for _ in 0..20 {
+                    let (outcome, _) = prober.probe(&plain, None).await;
+                    assert_eq!(outcome.reason, None, "{}", outcome.description);
+                }
+                prober.clock.now()
+            };
+            let hung = async {
+                let ends =
+                    tokio::join!(prober.probe(&tls, None), prober.probe(&tls, None), prober.probe(&bearer, None));
+                (ends, prober.clock.now())
+            };
+            let ((ends, hung_until), others_until) = tokio::join!(hung, others);
+            assert!(others_until < hung_until, "the others did not wait");
+            for ((outcome, _), file) in [(ends.0, "/hung/ca.pem"), (ends.1, "/hung/ca.pem"), (ends.2, "/hung/token")] {
+                assert_eq!(outcome.reason, Some(Reason::AuthConfig), "{}", outcome.description);
+                assert!(outcome.description.contains(file), "{}", outcome.description);
+                assert!(outcome.description.contains("did not answer within 40"), "{}", outcome.description);
+            }
+            drop((answers, more_answers)); // the disk is back: the next probe reads for itself
+            for _ in 0..100 {
+                if prober.probe(&bearer, None).await.0.description.contains("not allowed") {
+                    return;
+                }
+            }
+            panic!("the file was never read again");
+        });
     }
 }

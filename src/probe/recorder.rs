@@ -53,6 +53,8 @@ pub struct Recorder {
     status: Cell<Option<u16>>,
     body_bytes: Cell<u32>,
     expires: Cell<Option<UtcMs>>,
+    /// The file that is being waited for, and since when.
+    waiting: RefCell<Option<(String, u32)>>,
 }
 
 impl Recorder {
@@ -73,6 +75,7 @@ impl Recorder {
             status: Cell::new(None),
             body_bytes: Cell::new(0),
             expires: Cell::new(None),
+            waiting: RefCell::new(None),
         }
     }
 
@@ -151,6 +154,13 @@ impl Recorder {
         self.expires.get()
     }
 
+    /// The file that the probe waits for, and for how long it has.
+    #[must_use]
+    pub fn waiting_for(&self) -> Option<(String, Duration)> {
+        let (file, since) = self.waiting.borrow().clone()?;
+        Some((file, Duration::from_micros(self.elapsed_us().saturating_sub(since).into())))
+    }
+
     /// Takes what was recorded.
     #[must_use]
     pub fn finish(&self) -> (Phases, Trace) {
@@ -224,6 +234,10 @@ fn add(sum: &mut Option<u32>, at: u32, since: u32) {
 impl Observer for Recorder {
     fn event(&self, event: Event) {
         self.step(event);
+    }
+
+    fn waits_for(&self, file: Option<&dyn Fn() -> String>) {
+        *self.waiting.borrow_mut() = file.map(|name| (name(), self.elapsed_us()));
     }
 }
 

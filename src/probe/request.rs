@@ -1,5 +1,7 @@
 //! What is sent: headers, authentication, body; and what must never be shown of it.
 
+use std::sync::Arc;
+
 use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use awc::http::uri::{PathAndQuery, Uri};
 use base64::Engine;
@@ -11,7 +13,10 @@ use crate::model::auth::Auth;
 use crate::model::definition::is_secret_header;
 use crate::model::reason::Reason;
 use crate::model::target::{Method, Target};
-use crate::secret::{Secret, SecretPolicy};
+use crate::model::text::escape_controls;
+use crate::net::Observer;
+use crate::net::files::Readings;
+use crate::secret::{Secret, SecretError, SecretPolicy};
 
 /// An `Authorization` header that is ready to be sent.
 pub struct Authorization {
@@ -23,26 +28,24 @@ pub struct Authorization {
 ///
 /// # Errors
 /// When a reference does not resolve, or the value cannot stand in a header.
-pub fn authorization(auth: &Auth, policy: &SecretPolicy) -> Result<Option<Authorization>, Failure> {
-    let resolve = |field: &str, secret| {
-        policy.resolve(secret).map_err(|e| {
-            let mut text = format!("preparing {} authentication: `{field}`: {e}", auth.kind());
-            if let Some(source) = std::error::Error::source(&e) {
-                text.push_str(": ");
-                text.push_str(&source.to_string());
-            }
-            Failure::complete(Reason::AuthConfig, crate::model::text::escape_controls(&text).into_owned())
-        })
+pub async fn authorization(
+    auth: &Auth,
+    policy: &Arc<SecretPolicy>,
+    observer: &dyn Observer,
+) -> Result<Option<Authorization>, Failure> {
+    let resolve = async |field, secret| {
+        let doing = || format!("preparing {} authentication: `{field}`", auth.kind());
+        resolve(secret, policy, observer, &doing).await
     };
     let (field, secret, text) = match auth {
         Auth::None => return Ok(None),
         Auth::Basic { user, password } => {
-            let password = resolve("password", password)?;
+            let password = resolve("password", password).await?;
             let pair = format!("{user}:{}", password.expose());
             ("password", password, format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
         }
         Auth::Bearer { token } => {
-            let token = resolve("token", token)?;
+            let token = resolve("token", token).await?;
             let text = format!("Bearer {}", token.expose());
             ("token", token, text)
         }
@@ -55,6 +58,40 @@ pub fn authorization(auth: &Auth, policy: &SecretPolicy) -> Result<Option<Author
     })?;
     value.set_sensitive(true);
     Ok(Some(Authorization { value, secret }))
+}
+
+/// The files with secrets that are being read, each under its policy.
+static READINGS: Readings<(Arc<SecretPolicy>, Secret), Result<Secret, String>> = Readings::new();
+
+/// A secret's value; a file is read away from this thread.
+async fn resolve(
+    secret: &Secret,
+    policy: &Arc<SecretPolicy>,
+    observer: &dyn Observer,
+    doing: &dyn Fn() -> String,
+) -> Result<Secret, Failure> {
+    let result = match secret.file() {
+        None => policy.resolve(secret).map_err(|e| words(&e)),
+        Some(file) => {
+            let name = || escape_controls(&format!("{}: {file}", doing())).into_owned();
+            observer.waits_for(Some(&name));
+            let key = (Arc::clone(policy), secret.clone());
+            let (policy, secret) = key.clone();
+            let read = READINGS.read(key, move || policy.resolve(&secret).map_err(|e| words(&e))).await;
+            observer.waits_for(None);
+            read.map_err(|e| Failure::new(Reason::LocalResources, format!("{}: reading it: {e}", name())))?
+        }
+    };
+    result.map_err(|why| {
+        Failure::complete(Reason::AuthConfig, escape_controls(&format!("{}: {why}", doing())).into_owned())
+    })
+}
+
+fn words(e: &SecretError) -> String {
+    match std::error::Error::source(e) {
+        Some(source) => format!("{e}: {source}"),
+        None => e.to_string(),
+    }
 }
 
 /// The request line's URI. Scheme and authority are for awc only: the connection stands already, and `http` keeps
@@ -159,4 +196,13 @@ fn any_secret(target: &Target, authorization: Option<&Authorization>, found: imp
 /// Whether `n` characters in a row of the secret are in the text, in whatever case.
 fn repeats(text: &str, secret: &[u8], n: usize) -> bool {
     n > 0 && secret.windows(n).any(|w| text.as_bytes().windows(n).any(|t| t.eq_ignore_ascii_case(w)))
+}
+
+/// For tests: the file of `secret` is on a disk that does not answer until `answer` gets a message or is dropped.
+#[cfg(test)]
+pub(super) async fn hang(policy: &Arc<SecretPolicy>, secret: &Secret, answer: std::sync::mpsc::Receiver<()>) {
+    let job = move || answer.recv().map_err(|e| e.to_string()).and(Err("nothing".to_owned()));
+    let key = (Arc::clone(policy), secret.clone());
+    let started = tokio::time::timeout(std::time::Duration::ZERO, READINGS.read(key, job)).await;
+    assert!(started.is_err());
 }

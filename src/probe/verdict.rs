@@ -93,6 +93,16 @@ pub fn timed_out(phase: Phase, host: &str, peer: Option<SocketAddr>, body_bytes:
     Failure::complete(reason, format!("{text}; usually {}", reason.usually()))
 }
 
+/// The deadline passed while a file of this machine was waited for.
+#[must_use]
+pub fn file_silent(file: &str, waited: Duration) -> Failure {
+    let text = format!(
+        "{file} did not answer within {}; usually its network filesystem hangs: mend that, or name a file on a local disk",
+        span(waited)
+    );
+    Failure::complete(Reason::AuthConfig, text)
+}
+
 /// What is known when no head could be read.
 #[derive(Debug, Clone, Copy)]
 pub struct NoHead<'a> {

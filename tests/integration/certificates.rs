@@ -65,10 +65,19 @@ impl Authority {
     }
 }
 
-/// A certificate that signs itself, as `openssl req -x509` makes it.
+/// A certificate that signs itself and is no authority.
 pub fn self_signed(names: &[&str]) -> Identity {
     let key = KeyPair::generate().unwrap();
     let certificate = params(names, 2090).self_signed(&key).unwrap();
+    Identity { certificate, key }
+}
+
+/// A certificate that signs itself and says that it is an authority, as `openssl req -x509` makes it.
+pub fn self_signed_authority(names: &[&str], until: i32) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    let mut params = params(names, until);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
     Identity { certificate, key }
 }
 
@@ -82,6 +91,12 @@ fn params(names: &[&str], until: i32) -> CertificateParams {
 }
 
 impl Identity {
+    /// Adds the certificate to the authority's file, and so to what is trusted.
+    pub fn add_to(&self, authority: &Authority) {
+        let text = std::fs::read_to_string(authority.file()).unwrap() + &self.certificate.pem();
+        std::fs::write(authority.file(), text).unwrap();
+    }
+
     fn chain(&self) -> Vec<CertificateDer<'static>> {
         vec![self.certificate.der().clone()]
     }

@@ -1,14 +1,15 @@
 //! Secrets are sent and never shown; steps are told as they happen.
 
+use skypunch::clock::Clock;
 use skypunch::model::definition::Definition;
 use skypunch::model::reason::Reason;
 use skypunch::model::trace::Event;
-use skypunch::probe::ProbeSettings;
-use skypunch::secret::Secret;
+use skypunch::probe::{HttpProber, ProbeSettings};
+use skypunch::secret::{Secret, SecretPolicy};
 
 use crate::misbehaving::{self as peer};
 use crate::probe_answers::{OK, moved, redirecting};
-use crate::probing::{definition, probe, target};
+use crate::probing::{Found, definition, fifo, probe, target};
 
 // ---- secrets ---------------------------------------------------------------------------------------------------------
 
@@ -27,6 +28,33 @@ fn auth_config_when_a_reference_does_not_resolve() {
         found.fails(Reason::AuthConfig).saying(named);
     }
     assert!(peer.requests().is_empty(), "nothing was sent");
+}
+
+#[test]
+fn auth_config_when_a_secret_s_file_is_a_fifo_and_nobody_else_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = fifo(dir.path());
+    std::fs::write(dir.path().join("token"), "t0ken-of-the-file\n").unwrap();
+    let peer = peer::says(OK);
+    let bearer = |path: &std::path::Path| {
+        target(&Definition {
+            authn: "BEARER".into(),
+            authn_parms: Some(Secret::new(format!("token=${{file:{}}}", path.display()))),
+            ..definition(&peer.url())
+        })
+    };
+    let targets = [bearer(&file), bearer(&dir.path().join("token")), target(&definition(&peer.url()))];
+    let policy = SecretPolicy { folders: vec![dir.path().to_owned()], ..SecretPolicy::default() };
+    actix_rt::System::new().block_on(async {
+        let prober = HttpProber::new(ProbeSettings::default(), policy, Clock::system()).unwrap();
+        let [bad, token, plain] = targets.each_ref().map(|t| prober.probe(t, None));
+        let ((outcome, trace), token, plain) = tokio::join!(bad, token, plain);
+        Found { outcome, trace }.fails(Reason::AuthConfig).saying("`token`").saying("it is not a regular file");
+        assert_eq!((token.0.reason, plain.0.reason), (None, None));
+    });
+    let requests = peer.requests();
+    assert_eq!(requests.len(), 2, "nothing was sent without its token");
+    assert!(requests.iter().any(|r| r.to_lowercase().contains("authorization: bearer t0ken-of-the-file")));
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! TLS that fails, and TLS that is good: each against a real peer.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use skypunch::clock::Clock;
 use skypunch::model::definition::Definition;
 use skypunch::model::reason::Reason;
 use skypunch::model::target::Target;
+use skypunch::model::time::UtcMs;
 use skypunch::model::trace::Event;
-use skypunch::probe::ProbeSettings;
+use skypunch::probe::{HttpProber, ProbeSettings};
+use skypunch::secret::SecretPolicy;
 
-use crate::certificates::{Authority, self_signed};
+use crate::certificates::{Authority, self_signed, self_signed_authority};
 use crate::misbehaving::{self as peer, Says};
-use crate::probing::{Found, definition, probe, probe_target, probe_url, target};
+use crate::probing::{Found, definition, fifo, probe, probe_target, probe_url, target};
 
 use crate::probe_reasons::{LONG, SHORT, asking};
 
@@ -67,7 +71,35 @@ fn tls_certificate_self_signed() {
     let ca = Authority::new("ca");
     over_tls(self_signed(&["good.test"]).server(), "good.test", Some(&ca))
         .fails(Reason::TlsCertificate)
-        .saying("self-signed");
+        .saying("self-signed (give it as tls_ca to trust it)");
+}
+
+#[test]
+fn a_self_signed_certificate_that_is_given_is_trusted_for_its_names_and_dates_only() {
+    let good = || self_signed_authority(&["good.test"], 2060);
+    for identity in [good(), self_signed(&["good.test"])] {
+        let ca = Authority::new("another");
+        identity.add_to(&ca);
+        let found = over_tls(identity.server(), "good.test", Some(&ca));
+        found.passes();
+        assert!(found.has(|e| matches!(e, Event::Certificate { refused: None, unverified: false, .. })));
+        over_tls(identity.server(), "other.test", Some(&ca))
+            .fails(Reason::TlsCertificate)
+            .saying("not for other.test, only for good.test");
+    }
+    let (expired, ca) = (self_signed_authority(&["good.test"], 2010), Authority::new("another"));
+    expired.add_to(&ca);
+    over_tls(expired.server(), "good.test", Some(&ca))
+        .fails(Reason::TlsCertificate)
+        .saying("the certificate expired 2010-01-01 00:00:00 UTC");
+    // Another of the same name, with another key, is not the one that was given.
+    let (given, shown, ca) = (good(), good(), Authority::new("another"));
+    given.add_to(&ca);
+    for ca in [Some(&ca), Some(&Authority::new("another")), None] {
+        over_tls(shown.server(), "good.test", ca)
+            .fails(Reason::TlsCertificate)
+            .saying("self-signed (give it as tls_ca to trust it)");
+    }
 }
 
 #[test]
@@ -176,6 +208,35 @@ fn auth_config_when_the_authorities_cannot_be_read() {
 }
 
 #[test]
+fn auth_config_when_tls_ca_is_no_file_of_certificates_and_nobody_else_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, size: usize| {
+        std::fs::write(dir.path().join(name), vec![b'a'; size]).unwrap();
+        dir.path().join(name)
+    };
+    let good = peer::says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let peer = peer::after_hello(peer::hold);
+    for (path, said) in [
+        ("/dev/zero".into(), "not a regular file"),
+        (fifo(dir.path()), "not a regular file"),
+        (dir.path().to_owned(), "a directory"),
+        (file("large", 2 << 20), "larger than 1024 KiB"),
+        (file("empty", 0), "no certificate"),
+    ] {
+        let path = path.display().to_string();
+        let bad =
+            target(&Definition { tls_ca: Some(path.clone()), ..definition(&format!("https://{}/", peer.address)) });
+        let good = target(&definition(&good.url()));
+        actix_rt::System::new().block_on(async {
+            let prober = HttpProber::new(ProbeSettings::default(), SecretPolicy::default(), Clock::system()).unwrap();
+            let ((outcome, trace), other) = tokio::join!(prober.probe(&bad, None), prober.probe(&good, None));
+            assert_eq!(other.0.reason, None);
+            Found { outcome, trace }.fails(Reason::AuthConfig).saying(&path).saying(said).saying("tls_ca");
+        });
+    }
+}
+
+#[test]
 fn an_authority_that_is_exchanged_is_seen() {
     let (old, new) = (Authority::new("old one"), Authority::new("new"));
     let peer = peer::tls(new.sign(&["127.0.0.1"], 2060).server());
@@ -184,14 +245,16 @@ fn an_authority_that_is_exchanged_is_seen() {
         ..definition(&format!("https://{}/", peer.address))
     });
     actix_rt::System::new().block_on(async {
-        let prober = skypunch::probe::HttpProber::new(
-            ProbeSettings::default(),
-            skypunch::secret::SecretPolicy::default(),
-            skypunch::clock::Clock::system(),
-        )
-        .unwrap();
+        let clock = Clock::manual(UtcMs(0));
+        let prober = HttpProber::new(ProbeSettings::default(), SecretPolicy::default(), clock.clone()).unwrap();
         assert_eq!(prober.probe(&target, None).await.0.reason, Some(Reason::TlsCertificate));
         std::fs::copy(new.file(), old.file()).unwrap();
+        clock.advance(Duration::from_secs(3));
         assert_eq!(prober.probe(&target, None).await.0.reason, None);
+        // A file that has gone is seen as well, but not looked for at each probe.
+        std::fs::remove_file(old.file()).unwrap();
+        assert_eq!(prober.probe(&target, None).await.0.reason, None);
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(prober.probe(&target, None).await.0.reason, Some(Reason::AuthConfig));
     });
 }

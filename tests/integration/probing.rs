@@ -53,6 +53,13 @@ pub fn probe_times(target: &Target, settings: ProbeSettings, times: usize) -> Ve
     })
 }
 
+/// A FIFO that nobody writes to: whoever opens it as a file waits for ever.
+pub fn fifo(dir: &std::path::Path) -> std::path::PathBuf {
+    let path = dir.join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
 /// What a probe found, with checks that hold for every probe.
 pub struct Found {
     pub outcome: Outcome,

@@ -1,0 +1,196 @@
+//! Whom a TLS client trusts: the system's authorities, or the certificates of a file that a person names.
+//!
+//! ```text
+//!  tls_ca --> looked at within RECENT? --yes--> as it was then
+//!                      no \--> on another thread: the same file as before? --yes--> what was made of it
+//!                                                                          no \--> read, parse
+//! ```
+//!
+//! A file is trusted in two ways: its certificates may issue others, and a server may show one of them as its own.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::Observer;
+use super::dial::words;
+use super::files::Readings;
+use super::tls::TlsError;
+use crate::clock::Clock;
+use crate::model::text::{escape_controls, quoted};
+use crate::model::time::Mono;
+use crate::secret::read_regular;
+
+/// For so long a file is not looked at again.
+const RECENT: Duration = Duration::from_secs(2);
+
+/// A longer file holds something else.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Whom to trust.
+#[derive(Debug)]
+pub struct Trust {
+    /// Judges a chain by the authorities.
+    pub authorities: Arc<dyn ServerCertVerifier>,
+    /// The certificates of the file: a server that shows one of them is trusted as it is.
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl Trust {
+    /// Whether a person has named this very certificate.
+    #[must_use]
+    pub fn gives(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.given.iter().any(|given| given == certificate)
+    }
+
+    fn new(roots: Arc<RootCertStore>, given: Vec<CertificateDer<'static>>) -> Result<Trust, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let authorities =
+            WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(|e| e.to_string())?;
+        Ok(Trust { authorities, given })
+    }
+}
+
+/// What was made of a file, or why nothing; in words.
+type Made = Result<Arc<Trust>, String>;
+
+/// Whom the targets of one arbiter trust.
+#[derive(Debug)]
+pub struct Trusts {
+    clock: Clock,
+    system: OnceCell<Arc<Trust>>,
+    /// What was found in each file, and when.
+    files: RefCell<HashMap<String, (Mono, Made)>>,
+}
+
+impl Trusts {
+    /// Reads nothing yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Trusts {
+        Trusts { clock, system: OnceCell::new(), files: RefCell::default() }
+    }
+
+    /// The system's authorities.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn of_system(&self) -> Result<Arc<Trust>, TlsError> {
+        if let Some(trust) = self.system.get() {
+            return Ok(Arc::clone(trust));
+        }
+        let trust = Trust::new(system_authorities()?, Vec::new())
+            .map_err(|e| TlsError::Authorities(format!("the certificate authorities cannot be used: {e}")))?;
+        Ok(Arc::clone(self.system.get_or_init(|| Arc::new(trust))))
+    }
+
+    /// The certificates of a PEM file. `observer` is told while the file keeps us waiting.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub async fn of_file(&self, path: &str, observer: &dyn Observer) -> Result<Arc<Trust>, TlsError> {
+        let usable = |made: Made| made.map_err(|why| unusable(path, &why));
+        if let Some((at, made)) = self.files.borrow().get(path)
+            && self.clock.now().since(*at) < RECENT
+        {
+            return usable(made.clone());
+        }
+        observer.waits_for(Some(&|| format!("the file of certificate authorities {}", quoted(path))));
+        let owned = path.to_owned();
+        let made = READINGS.read(path.to_owned(), move || look(&owned)).await;
+        observer.waits_for(None);
+        let made = made.map_err(|e| TlsError::NoThread(quoted(path), e))?;
+        self.files.borrow_mut().insert(path.to_owned(), (self.clock.now(), made.clone()));
+        usable(made)
+    }
+}
+
+static READINGS: Readings<String, Made> = Readings::new();
+
+/// What tells whether a file is still the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State([i64; 4], [u64; 3]);
+
+impl State {
+    fn of(meta: &std::fs::Metadata) -> State {
+        State([meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()], [meta.dev(), meta.ino(), meta.len()])
+    }
+}
+
+/// What was made of each usable file, for all arbiters.
+type Kept = HashMap<String, (State, Arc<Trust>)>;
+
+/// Looks at a file, and reads it if it is not as it was; waits for its disk.
+fn look(path: &str) -> Made {
+    static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+    // Held for looking things up only, never while a disk is waited for.
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = std::fs::metadata(path).map(|meta| State::of(&meta)).map_err(|e| words(&e))?;
+    if let Some((known, trust)) = kept().get_or_insert_default().get(path)
+        && *known == state
+    {
+        return Ok(Arc::clone(trust));
+    }
+    let made = read(path);
+    match &made {
+        Ok((state, trust)) => kept().get_or_insert_default().insert(path.to_owned(), (*state, Arc::clone(trust))),
+        Err(_) => kept().get_or_insert_default().remove(path),
+    };
+    made.map(|(_, trust)| trust)
+}
+
+fn read(path: &str) -> Result<(State, Arc<Trust>), String> {
+    let (text, meta) = read_regular(Path::new(path), MAX_FILE_BYTES).map_err(|e| match e.raw_os_error() {
+        Some(_) => words(&e),
+        None => e.to_string(), // our own words
+    })?;
+    let (mut roots, mut given) = (RootCertStore::empty(), Vec::new());
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate = certificate.map_err(|e| escape_controls(&e.to_string()).into_owned())?;
+        roots.add(certificate.clone()).map_err(|e| escape_controls(&e.to_string()).into_owned())?;
+        given.push(certificate);
+    }
+    if given.is_empty() {
+        return Err("it holds no certificate".to_owned());
+    }
+    Ok((State::of(&meta), Arc::new(Trust::new(Arc::new(roots), given)?)))
+}
+
+fn unusable(path: &str, why: &str) -> TlsError {
+    TlsError::Authorities(format!(
+        "the file of certificate authorities {} cannot be used: {why}; write the path of a readable PEM file into tls_ca",
+        quoted(path)
+    ))
+}
+
+/// The system's authorities, read once for the whole process.
+fn system_authorities() -> Result<Arc<RootCertStore>, TlsError> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    if roots.is_empty() {
+        return Err(TlsError::Authorities(
+            "this machine has no certificate authorities: install ca-certificates, or name a PEM file in tls_ca".into(),
+        ));
+    }
+    Ok(Arc::clone(roots))
+}
+
+/// For tests: `path` is on a disk that does not answer until `answer` gets a message or is dropped.
+#[cfg(test)]
+pub(crate) async fn hang(path: &str, answer: std::sync::mpsc::Receiver<()>) {
+    let job = move || answer.recv().map_err(|e| e.to_string()).and(Err("nothing".to_owned()));
+    let started = tokio::time::timeout(Duration::ZERO, READINGS.read(path.to_owned(), job)).await;
+    assert!(started.is_err());
+}
