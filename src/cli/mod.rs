@@ -15,6 +15,8 @@ pub mod tables;
 mod apply;
 mod edit;
 mod export;
+mod facts;
+mod fold;
 mod history;
 mod incidents;
 mod keys;

@@ -354,15 +354,15 @@ fn on_a_terminal(daemon: &Daemon, args: &str, env: &[(&str, &str)]) -> String {
 fn a_terminal_gets_colours_and_short_names() {
     let targets = [summary(1, &"long name ".repeat(5), Status::Fail), summary(2, "short", Status::New)];
     let daemon = Daemon::always(200, json!(targets));
-    let rule = "+----+----------+--------+---------------------+---------+------------+------------+";
+    let rule = "+----+--------------+--------+-------------+---------+------------+------------+";
     let screen = on_a_terminal(&daemon, "targets", &[]);
     let rows: Vec<&str> = screen.lines().collect();
-    assert_eq!(rows[0], rule, "as narrow as a name of eight letters allows: {screen}");
+    assert_eq!(rows[0], rule, "as wide as the terminal: {screen}");
     assert_eq!(
         rows[3],
-        "| 1  | long na… | \u{1b}[31mFAIL\u{1b}[0m   | 2013-07-11 06:17:54 | Yes     | 12996      | 0          |"
+        "| 1  | long name l… | \u{1b}[31mFAIL\u{1b}[0m   | 2013-07-11  | Yes     | 12996      | 0          |"
     );
-    assert!(rows[4].contains("| short    | NEW    |"), "{screen}");
+    assert!(rows[4].contains("| short        | NEW    |"), "{screen}");
     for (args, env) in
         [("targets --no-color", &[][..]), ("targets", &[("NO_COLOR", "1")]), ("targets --output json", &[])]
     {
@@ -371,6 +371,50 @@ fn a_terminal_gets_colours_and_short_names() {
     assert!(on_a_terminal(&daemon, "targets", &[("NO_COLOR", "")]).contains('\u{1b}'), "an empty NO_COLOR is none");
     let run = daemon.run(&["targets"]);
     assert!(run.out.contains(&"long name ".repeat(5)) && !run.out.contains('\u{1b}'), "{run:?}");
+}
+
+#[test]
+fn a_terminal_of_80_columns_wraps_nothing() {
+    let why = "no connection to 127.0.0.1:8080: connection refused; this was the last of the 4 addresses of \
+               a-host-with-a-very-long-name-that-no-line-can-hold.and-its-domain.example.org, all tried in order";
+    let incident = json!({"id": "911911911911911911", "target_id": 3, "name": "the shop of the north", "tenantid": "0",
+        "started_at": 0, "ended_at": 1000, "ended_by": "recovered", "reason": "connect_refused", "description": why,
+        "first_trace": [], "last_good_trace": null});
+    let row = json!({"id": "1", "target_id": 3, "due_at": 0, "started_at": 0, "lateness_us": 3001, "verdict": "FAIL",
+        "reason": "connect_refused", "description": why, "status_code": null, "latency_us": 12_345, "phases": {},
+        "body_bytes": 0, "incident_id": null});
+    let mut target = detail("the shop");
+    target["status_description"] = json!(why);
+    for (args, answer) in [
+        ("targets 8", target),
+        ("incidents", json!([incident])),
+        ("incidents 911911911911911911", incident.clone()),
+        ("history 8", json!([row])),
+    ] {
+        let daemon = Daemon::always(200, answer);
+        let screen = on_a_terminal(&daemon, &format!("--no-color {args}"), &[]);
+        assert!(screen.lines().all(|l| l.chars().count() <= 80), "{args}: {screen}");
+        let squeezed: String = screen.chars().filter(|c| !matches!(c, ' ' | '|' | '\n')).collect();
+        assert!(squeezed.contains(&why.replace(' ', "")), "all of it is shown: {args}: {screen}");
+        // Elsewhere it stays on its line.
+        let run = daemon.run(&args.split(' ').collect::<Vec<_>>());
+        assert!(run.code == Some(0) && run.out.contains(why), "{args}: {run:?}");
+    }
+}
+
+#[test]
+fn a_value_of_any_size_is_shown_capped_and_whole_in_json() {
+    let mut target = detail("x");
+    target["body"] = json!("b".repeat(64 * 1024));
+    let daemon = Daemon::always(200, target);
+    let run = daemon.run(&["targets", "8"]);
+    assert!(run.code == Some(0) && run.out.contains(&format!("| {}… |", "b".repeat(999))), "{:?}", run.err);
+    assert!(daemon.run(&["targets", "8", "--output", "json"]).out.contains(&"b".repeat(64 * 1024)));
+    let name = "n".repeat(1 << 20);
+    let daemon = Daemon::always(200, json!([summary(1, &name, Status::Pass)]));
+    let run = daemon.run(&["targets"]);
+    assert!(run.code == Some(0) && run.out.contains(&format!("| {}… |", "n".repeat(199))), "{:?}", run.err);
+    assert!(daemon.run(&["targets", "--output", "json"]).out.contains(&name));
 }
 
 // ---- streams -----------------------------------------------------------------------------------------------------
