@@ -1,34 +1,184 @@
 //! `skypunch check`: are the settings and the targets file fit? Nothing is changed.
+//!
+//! ```text
+//!  settings, targets file --look--> Findings --write--> what is in force (stdout), what is wrong (stderr)
+//! ```
 
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{EXIT_INPUT, refuse, startup, targets};
+use super::{EXIT_INPUT, startup, targets, with_causes};
 use crate::config::Settings;
+use crate::model::text::escape_controls;
 
-/// Says what is in force and what is wrong. Exit code 0 or 2.
+/// Says what is in force and what is wrong. Exit code 0, or 2 when something is wrong; 1 when the output cannot be
+/// written.
 #[must_use]
 pub fn check(settings: &Settings, targets_file: Option<&Path>) -> ExitCode {
-    let mut wrong = false;
-    if let Err(e) = startup::database_url(settings) {
-        refuse(e.as_ref());
-        wrong = true;
+    let found = look(settings, targets_file);
+    let written = written(&found.in_force, io::stdout().lock());
+    let mut errors = io::stderr().lock();
+    for sentence in found.wrong.iter().chain(&written.as_ref().err().cloned()) {
+        // Nobody is left to be told that this cannot be written.
+        let _unheard = writeln!(errors, "skypunch: {sentence}");
     }
+    if !found.wrong.is_empty() {
+        ExitCode::from(EXIT_INPUT)
+    } else if written.is_err() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Writes all of it. A reader that has gone has read enough.
+fn written(text: &str, mut to: impl Write) -> Result<(), String> {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(format!("the output cannot be written: {e}")),
+        _ => Ok(()),
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Default)]
+struct Findings {
+    /// Settings and targets, line by line.
+    in_force: String,
+    /// A sentence for each thing that is wrong.
+    wrong: Vec<String>,
+}
+
+fn look(settings: &Settings, targets_file: Option<&Path>) -> Findings {
+    let mut found = Findings::default();
+    let mut line = |text: String| {
+        found.in_force.push_str(&text);
+        found.in_force.push('\n');
+    };
     match &settings.file {
-        Some(file) => println!("settings  {}", file.display()),
-        None => println!("settings  the defaults (no file)"),
+        Some(file) => line(format!("settings  {}", shown(file))),
+        None => line("settings  the defaults (no file)".into()),
     }
     for (key, value) in settings.shown() {
-        println!("  {key} = {}", value.as_deref().unwrap_or("(not set)"));
+        line(format!("  {key} = {}", value.as_deref().unwrap_or("(not set)")));
     }
-    if let Some(file) = targets_file {
-        match targets::read(file) {
-            Ok((_, entries)) => println!("targets   {}: {} targets, all fit", file.display(), entries.len()),
-            Err(e) => {
-                refuse(&e);
-                wrong = true;
-            }
+    if let Err(e) = startup::database_url(settings) {
+        found.wrong.push(with_causes(e.as_ref()));
+    }
+    found.wrong.extend(settings.log.file.as_deref().and_then(log_file_problem));
+    found.wrong.extend(settings.secrets.folders.iter().filter_map(|f| folder_problem(f)));
+    match targets_file.map(|file| (file, targets::read(file))) {
+        None => {}
+        Some((file, Ok((_, entries)))) => {
+            line(format!("targets   {}: {} targets, all fit", shown(file), entries.len()));
+        }
+        Some((_, Err(e))) => found.wrong.push(with_causes(&e)),
+    }
+    found
+}
+
+/// Why the daemon could not open its log file; it makes the file, but not the folder.
+fn log_file_problem(file: &Path) -> Option<String> {
+    match fs::metadata(file) {
+        Ok(m) if m.is_dir() => {
+            Some(format!("log.file: {} is a folder: write the path of a file, for example in it", shown(file)))
+        }
+        // Opened as the daemon does, but never made.
+        Ok(m) if m.is_file() => OpenOptions::new()
+            .append(true)
+            .open(file)
+            .err()
+            .map(|e| format!("log.file: {} cannot be opened: {e}: let skypunch write there", shown(file))),
+        Ok(_) => None,
+        Err(_) => {
+            let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let why = folder_fault(folder)?;
+            Some(format!("log.file: the folder {} {why}: make it, or write another path", shown(folder)))
         }
     }
-    if wrong { ExitCode::from(EXIT_INPUT) } else { ExitCode::SUCCESS }
+}
+
+fn folder_problem(folder: &Path) -> Option<String> {
+    let why = folder_fault(folder)?;
+    Some(format!("secrets.folders: {} {why}: make the folder, or leave it out", shown(folder)))
+}
+
+/// What keeps a path from being a folder.
+fn folder_fault(path: &Path) -> Option<String> {
+    match fs::metadata(path) {
+        Ok(m) if m.is_dir() => None,
+        Ok(_) => Some("is no folder".into()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Some("does not exist".into()),
+        Err(e) => Some(format!("cannot be used ({e})")),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    escape_controls(&path.display().to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn found(dir: &Path, settings: &str) -> Findings {
+        let file = dir.join("skypunch.toml");
+        let state = format!("[state]\ndir = \"{}\"\n", dir.join("state").display());
+        let socket = format!("[control]\nsocket = \"{}\"\n", dir.join("socket").display());
+        fs::write(&file, format!("{settings}\n{state}{socket}")).unwrap();
+        look(&config::load(Some(&file), &[], Vec::new()).unwrap(), None)
+    }
+
+    #[test]
+    fn folders_that_the_start_needs_must_be_there() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path();
+        let d = dir.display();
+        fs::write(dir.join("a-file"), "").unwrap();
+        fs::create_dir(dir.join("a-folder")).unwrap();
+        let cases = [
+            (format!("[log]\nfile = \"{d}/none/log\""), Some(format!("log.file: the folder {d}/none does not exist"))),
+            (
+                format!("[log]\nfile = \"{d}/a-file/log\""),
+                Some(format!("log.file: the folder {d}/a-file is no folder")),
+            ),
+            (format!("[log]\nfile = \"{d}/a-folder\""), Some(format!("log.file: {d}/a-folder is a folder"))),
+            (format!("[log]\nfile = \"{d}/a-folder/log\""), None),
+            (format!("[log]\nfile = \"{d}/a-file\""), None),
+            (format!("[secrets]\nfolders = [\"{d}/none\"]"), Some(format!("secrets.folders: {d}/none does not exist"))),
+            (
+                format!("[secrets]\nfolders = [\"{d}/a-file\"]"),
+                Some(format!("secrets.folders: {d}/a-file is no folder")),
+            ),
+            (format!("[secrets]\nfolders = [\"{d}/a-folder\"]"), None),
+        ];
+        for (settings, wrong) in cases {
+            let found = found(dir, &settings);
+            match wrong {
+                Some(part) => {
+                    assert!(found.wrong.len() == 1 && found.wrong[0].starts_with(&part), "{settings}: {found:?}");
+                }
+                None => assert!(found.wrong.is_empty(), "{settings}: {found:?}"),
+            }
+            assert!(found.in_force.contains("probe.arbiters = "), "{found:?}");
+        }
+        assert!(!dir.join("a-folder/log").exists() && !dir.join("state").exists(), "nothing is made");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_error_and_a_full_disk_is() {
+        struct Fails(ErrorKind);
+        impl Write for Fails {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(self.0.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        assert_eq!(written("x", Fails(ErrorKind::BrokenPipe)), Ok(()));
+        assert!(written("x", Fails(ErrorKind::StorageFull)).unwrap_err().starts_with("the output cannot be written"));
+    }
 }

@@ -88,6 +88,22 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The target that the command is about.
+    #[must_use]
+    pub fn target(&self) -> Option<&TargetRef> {
+        match self {
+            Command::Targets(targets) => targets.target.as_ref(),
+            Command::Edit { kind: EditKind::Target(edit) } => Some(&edit.target),
+            Command::Remove { kind: RemoveKind::Target { target } } => Some(target),
+            Command::Incidents(incidents) => incidents.target.as_ref(),
+            Command::History(history) => Some(&history.target),
+            Command::Watch { target } => target.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// `start`.
 #[derive(Debug, clap::Args)]
 pub struct StartArgs {
@@ -186,7 +202,7 @@ pub struct ApplyArgs {
 #[derive(Debug, clap::Args)]
 pub struct IncidentsArgs {
     /// One incident
-    #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(value_parser = incident_id)]
     pub id: Option<i64>,
     /// Only those of this target
     #[arg(long, value_name = "ID|NAME", conflicts_with = "id")]
@@ -215,6 +231,12 @@ pub struct HistoryArgs {
 
 fn status_parser() -> impl TypedValueParser<Value = Status> {
     PossibleValuesParser::new(["NEW", "PASS", "FAIL", "UNKNOWN"]).try_map(|s| s.to_uppercase().parse::<Status>())
+}
+
+fn incident_id(text: &str) -> Result<i64, String> {
+    text.parse().ok().filter(|id| *id >= 0).ok_or_else(|| {
+        format!("{} is no incident id: write the digits that `skypunchctl incidents` shows", quoted(text))
+    })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -255,7 +277,8 @@ mod tests {
             ("history 8 --since yesterday", "is not a duration"),
             ("history 8 --limit 0", "0 is not in 1..=100000"),
             ("targets 99999999999999999999", "too large for an id"),
-            ("incidents abc", "invalid"),
+            ("incidents abc", "`abc` is no incident id: write the digits that `skypunchctl incidents` shows"),
+            ("incidents 99999999999999999999", "is no incident id"),
             ("targets --output yaml", "table, json"),
         ] {
             let error = parse(line).unwrap_err();

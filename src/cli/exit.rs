@@ -54,6 +54,17 @@ impl CliError {
         CliError::Input(vec![sentence.into()])
     }
 
+    /// The same where a target was named by digits: not found, it may have been meant as a name.
+    #[must_use]
+    pub fn about_digits(mut self) -> CliError {
+        if let CliError::Client(ClientError::Refused(details)) = &mut self
+            && details.status == 404
+        {
+            details.detail.push_str("; a name of digits is written name:123");
+        }
+        self
+    }
+
     /// The exit code for it.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -140,5 +151,12 @@ mod tests {
             .with_problems(vec![Problem { field: "url".into(), message: "is empty".into() }]);
         let text = CliError::Client(ClientError::Refused(Box::new(details))).render();
         assert_eq!(text, "skypunchctl: the target is wrong\n  url: is empty");
+    }
+
+    #[test]
+    fn digits_that_are_no_id_may_have_been_a_name() {
+        let hint = "; a name of digits is written name:123";
+        assert!(refused(404).about_digits().render().ends_with(hint));
+        assert!(!refused(409).about_digits().render().contains(hint));
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::args::IncidentsArgs;
 use super::exit::{CliError, Exit};
+use super::facts::Facts;
 use super::output::{Out, Style, Tint};
-use super::tables::{Cell, Facts, Table};
+use super::tables::{Cell, Narrow, Table};
 use crate::control::api::{IncidentDetail, IncidentQuery, IncidentSummary};
 use crate::control::client::Client;
 use crate::model::trace::Trace;
@@ -25,17 +26,30 @@ pub(super) async fn run(client: &Client, args: IncidentsArgs, out: &mut Out) -> 
     Ok(Exit::Done)
 }
 
+/// How the list fits a narrow terminal.
+const NARROW: &[Narrow] = &[
+    Narrow::Shrink(2, 12),
+    Narrow::Shrink(7, 40),
+    Narrow::Short(&[(3, "Started"), (4, "Ended")]),
+    Narrow::Short(&[(5, "Duration")]),
+    Narrow::Below(7),
+    Narrow::Drop(1),
+    Narrow::Drop(4),
+    Narrow::Shrink(2, 8),
+    Narrow::Drop(6),
+];
+
 fn list(incidents: &[IncidentSummary], style: &Style) -> String {
     let header = ["ID", "Target", "Name", "Started", "Ended", "Duration", "Reason", "Description"];
-    let mut table = Table::new(&header).flexible(7);
+    let mut table = Table::new(&header).narrow(NARROW);
     for i in incidents {
         table.row(vec![
             Cell::new(i.id.to_string()),
             Cell::new(i.target_id.to_string()),
             Cell::new(i.name.as_str()),
-            Cell::new(style.time(Some(i.started_at))),
+            Cell::new(style.time(Some(i.started_at))).or_short(style, || style.time_short(Some(i.started_at))),
             ended(i, style),
-            Cell::new(duration(i)),
+            Cell::new(duration(i)).or_short(style, || short_duration(i)),
             Cell::new(i.reason.as_str()),
             Cell::new(i.description.as_str()),
         ]);
@@ -45,19 +59,26 @@ fn list(incidents: &[IncidentSummary], style: &Style) -> String {
 
 fn ended<'a>(i: &IncidentSummary, style: &Style) -> Cell<'a> {
     match i.ended_at {
-        Some(_) => Cell::new(style.time(i.ended_at)),
+        Some(_) => Cell::new(style.time(i.ended_at)).or_short(style, || style.time_short(i.ended_at)),
         None => Cell::tinted("open", Tint::Bad),
     }
 }
 
 fn duration(i: &IncidentSummary) -> String {
-    i.ended_at.map_or_else(
-        || "-".into(),
-        |end| {
-            let ms = u64::try_from(end.0.saturating_sub(i.started_at.0)).unwrap_or(0);
-            humantime::format_duration(Duration::from_millis(ms)).to_string()
-        },
+    lasted(i).map_or_else(|| "-".into(), |d| humantime::format_duration(d).to_string())
+}
+
+/// The two largest units; `open` where it has not ended, for there may be no room for that column.
+fn short_duration(i: &IncidentSummary) -> String {
+    lasted(i).map_or_else(
+        || "open".into(),
+        |d| humantime::format_duration(d).to_string().split(' ').take(2).collect::<Vec<_>>().join(" "),
     )
+}
+
+fn lasted(i: &IncidentSummary) -> Option<Duration> {
+    let end = i.ended_at?;
+    Some(Duration::from_millis(u64::try_from(end.0.saturating_sub(i.started_at.0)).unwrap_or(0)))
 }
 
 fn detail(d: &IncidentDetail, style: &Style) -> String {
@@ -143,6 +164,41 @@ mod tests {
                  \nThe last probe that had passed:\n     1.500 ms  Connecting to 127.0.0.1:80 ....\n"
             ),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn at_80_columns_the_description_stands_below() {
+        let open = IncidentSummary {
+            id: 911_911_911_911_911_911,
+            name: "shop of the north, checkout".into(),
+            description: "no connection to 127.0.0.1:8080: connection refused; the last of 4 addresses that were tried"
+                .into(),
+            ..incident()
+        };
+        let ended = IncidentSummary {
+            id: open.id - 1,
+            reason: Reason::Status,
+            description: "503 is not in 200".into(),
+            started_at: UtcMs(1_373_436_000_000),
+            ended_at: Some(UtcMs(1_373_523_539_500)),
+            ended_by: Some(End::Recovered),
+            ..incident()
+        };
+        let style = Style { width: Some(80), now: UtcMs(1_373_523_600_000), ..Style::plain() };
+        assert_eq!(
+            list(&[open, ended], &style),
+            "\
++--------------------+--------------+-------------+----------+-----------------+
+| ID                 | Name         | Started     | Duration | Reason          |
++--------------------+--------------+-------------+----------+-----------------+
+| 911911911911911911 | shop of the… | 06:17:54    | open     | connect_refused |
+|   no connection to 127.0.0.1:8080: connection refused; the last of 4         |
+|   addresses that were tried                                                  |
+| 911911911911911910 | shop         | 07-10 06:00 | 1day 18m | status          |
+|   503 is not in 200                                                          |
++--------------------+--------------+-------------+----------+-----------------+
+"
         );
     }
 }

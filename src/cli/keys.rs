@@ -108,6 +108,13 @@ impl KeyArgs {
         let mut pairs: Vec<(String, String)> =
             self.flags().into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let mut problems: Vec<String> = Vec::new();
+        for header in self.headers.iter().filter(|h| h.contains(['\r', '\n'])) {
+            let name = header.split([':', '\r', '\n']).next().unwrap_or_default();
+            problems.push(format!(
+                "--header {} holds a line break: write one --header for each, or `--header -` and lines on standard input",
+                quoted(name)
+            ));
+        }
         if !self.headers.is_empty() {
             pairs.push(("headers".into(), self.headers.join("\n")));
         }
@@ -294,6 +301,8 @@ mod tests {
             (vec!["--timeout", "1s", "--timeout-ms", "1000"], "given twice, as `timeout` and as `timeout_ms`"),
             (vec!["--body", "-", "--authn-parms", "-"], "one value only"),
             (vec!["--set", "na\u{1b}me=b"], "there is no such key"),
+            (vec!["--header", "A: b\r\nC: d"], "--header `A` holds a line break"),
+            (vec!["--header", "A: b", "--header", "C: d\n"], "--header `C` holds a line break"),
         ] {
             let error = map(&args, "").unwrap_err();
             assert!(error.contains(part), "{args:?}: {error}");

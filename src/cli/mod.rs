@@ -15,6 +15,8 @@ pub mod tables;
 mod apply;
 mod edit;
 mod export;
+mod facts;
+mod fold;
 mod history;
 mod incidents;
 mod keys;
@@ -27,6 +29,7 @@ mod targets;
 mod test;
 mod watch;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -35,6 +38,7 @@ use self::args::{AddKind, Args, Command, EditKind, RemoveKind};
 use self::exit::{CliError, Exit};
 use self::output::Out;
 use self::place::Place;
+use crate::control::api::TargetRef;
 use crate::control::client::Client;
 use crate::model::text::escape_controls;
 
@@ -55,7 +59,8 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(CliError::BrokenPipe) => Exit::Done.into(),
         Err(error) => {
-            eprintln!("{}", error.render());
+            // Nobody is left to be told that this cannot be written.
+            let _unheard = writeln!(std::io::stderr(), "{}", error.render());
             error.exit().into()
         }
     }
@@ -86,19 +91,24 @@ async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {
     };
     let place = Place::find(args.socket, settings);
     let client = Client::new(place.socket.clone());
+    let by_digits = matches!(command.target(), Some(TargetRef::Id(_)));
+    carry_out(command, &client, &place, out).await.map_err(|e| if by_digits { e.about_digits() } else { e })
+}
+
+async fn carry_out(command: Command, client: &Client, place: &Place, out: &mut Out) -> Result<Exit, CliError> {
     match command {
-        Command::Start(start) => start::run(&client, &place, &start, out).await,
-        Command::Stop => stop::run(&client, out).await,
-        Command::Status => status::run(&client, out).await,
-        Command::Reload => reload::run(&client, out).await,
-        Command::Targets(targets) => targets::run(&client, targets, out).await,
-        Command::Add { kind: AddKind::Target(keys) } => edit::add(&client, keys, out).await,
-        Command::Edit { kind: EditKind::Target(edit) } => edit::edit(&client, edit, out).await,
-        Command::Remove { kind: RemoveKind::Target { target } } => edit::remove(&client, &target, out).await,
-        Command::Apply(apply) => apply::run(&client, &apply, out).await,
-        Command::Export { file } => export::run(&client, file.as_deref(), out).await,
-        Command::Incidents(incidents) => incidents::run(&client, incidents, out).await,
-        Command::History(history) => history::run(&client, history, out).await,
-        Command::Watch { target } => watch::run(&client, target.as_ref(), out).await,
+        Command::Start(start) => start::run(client, place, &start, out).await,
+        Command::Stop => stop::run(client, out).await,
+        Command::Status => status::run(client, out).await,
+        Command::Reload => reload::run(client, out).await,
+        Command::Targets(targets) => targets::run(client, targets, out).await,
+        Command::Add { kind: AddKind::Target(keys) } => edit::add(client, keys, out).await,
+        Command::Edit { kind: EditKind::Target(edit) } => edit::edit(client, edit, out).await,
+        Command::Remove { kind: RemoveKind::Target { target } } => edit::remove(client, &target, out).await,
+        Command::Apply(apply) => apply::run(client, &apply, out).await,
+        Command::Export { file } => export::run(client, file.as_deref(), out).await,
+        Command::Incidents(incidents) => incidents::run(client, incidents, out).await,
+        Command::History(history) => history::run(client, history, out).await,
+        Command::Watch { target } => watch::run(client, target.as_ref(), out).await,
     }
 }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::exit::CliError;
+use crate::clock::wall_now;
 use crate::model::reason::Verdict;
 use crate::model::state::Status;
 use crate::model::time::UtcMs;
@@ -30,13 +31,15 @@ pub struct Style {
     pub width: Option<usize>,
     /// Time zone that times are shown in.
     pub tz: TimeZone,
+    /// Now: where there is little room, a time of today needs no date.
+    pub now: UtcMs,
 }
 
 impl Style {
-    /// No colours, no shortening, UTC.
+    /// No colours, no shortening, UTC, in 1970.
     #[must_use]
     pub fn plain() -> Style {
-        Style { color: false, width: None, tz: TimeZone::UTC }
+        Style { color: false, width: None, tz: TimeZone::UTC, now: UtcMs(0) }
     }
 
     /// `2013-07-11 06:17:54`; `-` where there is no time.
@@ -55,6 +58,29 @@ impl Style {
     #[must_use]
     pub fn time_us(&self, us: i64) -> String {
         self.formatted(Some(us), "%Y-%m-%d %H:%M:%S.%6f")
+    }
+
+    /// As short as it stays clear: `06:17:54` of today, `07-11 06:17` of this year, else `2013-07-11`.
+    #[must_use]
+    pub fn time_short(&self, at: Option<UtcMs>) -> String {
+        at.map_or_else(|| "-".into(), |at| self.nearby(at, ["%H:%M:%S", "%m-%d %H:%M", "%Y-%m-%d"]))
+    }
+
+    /// The same with a second more: `06:10:57,053`, `07-11 06:10:57`, `2013-07-11`.
+    #[must_use]
+    pub fn time_ms_short(&self, at: UtcMs) -> String {
+        self.nearby(at, ["%H:%M:%S,%3f", "%m-%d %H:%M:%S", "%Y-%m-%d"])
+    }
+
+    /// In the first of the forms for today, for this year, for all other times.
+    fn nearby(&self, at: UtcMs, forms: [&str; 3]) -> String {
+        let day = |at: UtcMs| jiff::Timestamp::from_millisecond(at.0).ok().map(|t| t.to_zoned(self.tz.clone()).date());
+        let form = match (day(at), day(self.now)) {
+            (Some(then), Some(today)) if then == today => forms[0],
+            (Some(then), Some(today)) if then.year() == today.year() => forms[1],
+            _ => forms[2],
+        };
+        self.formatted(Some(at.0.saturating_mul(1000)), form)
     }
 
     fn formatted(&self, us: Option<i64>, form: &str) -> String {
@@ -144,7 +170,7 @@ impl Out {
         let color = tty && !no_color && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let width =
             rustix::termios::tcgetwinsize(&stdout).ok().map(|w| usize::from(w.ws_col)).filter(|w| tty && *w > 0);
-        let style = Style { color, width, tz: TimeZone::system() };
+        let style = Style { color, width, tz: TimeZone::system(), now: wall_now() };
         Out { to: BufWriter::with_capacity(64 * 1024, stdout), format, style }
     }
 
@@ -225,6 +251,24 @@ mod tests {
         assert_eq!(style.time(Some(UtcMs(i64::MAX))), format!("{} us", i64::MAX));
         let berlin = Style { tz: TimeZone::fixed(jiff::tz::offset(2)), ..Style::plain() };
         assert_eq!(berlin.time(Some(UtcMs(1_373_523_474_000))), "2013-07-11 08:17:54");
+    }
+
+    #[test]
+    fn short_times_leave_out_what_is_clear() {
+        let at = UtcMs(1_373_523_057_053);
+        let style = |now| Style { now: UtcMs(now), tz: TimeZone::fixed(jiff::tz::offset(2)), ..Style::plain() };
+        let today = style(1_373_580_000_000 - 1); // 23:59:59 there
+        assert_eq!((today.time_short(Some(at)), today.time_ms_short(at)), ("08:10:57".into(), "08:10:57,053".into()));
+        let tomorrow = style(1_373_580_000_000);
+        assert_eq!(
+            (tomorrow.time_short(Some(at)), tomorrow.time_ms_short(at)),
+            ("07-11 08:10".into(), "07-11 08:10:57".into())
+        );
+        assert_eq!(
+            (style(0).time_short(Some(at)), style(0).time_ms_short(at)),
+            ("2013-07-11".into(), "2013-07-11".into())
+        );
+        assert_eq!(today.time_short(None), "-");
     }
 
     #[test]

@@ -32,7 +32,12 @@ const UNIT: &str = "skypunch.service";
 
 pub(super) async fn run(client: &Client, place: &Place, args: &StartArgs, out: &mut Out) -> Result<Exit, CliError> {
     match client.status().await {
-        Ok(status) => return tell(out, "skypunch is already running", status.pid, true),
+        Ok(status) => {
+            // Whoever named other settings sees here which daemon it is that answers.
+            let socket = client.socket().display().to_string();
+            let text = format!("skypunch is already running\npid {}, socket {}", status.pid, escape_controls(&socket));
+            return tell(out, &text, status.pid, true);
+        }
         Err(ClientError::NotReachable { .. }) => {}
         Err(e) => return Err(e.into()),
     }
@@ -116,7 +121,7 @@ async fn spawn(client: &Client, place: &Place, args: &StartArgs) -> Result<u32, 
     };
     match tokio::time::timeout(READY_LIMIT, ended_or_ready).await {
         Ok(Ok(pid)) => Ok(pid),
-        Ok(Err(how)) => Err(CliError::Failed(format!("skypunch did not start ({how}):\n{}", tail(&log_path)))),
+        Ok(Err(end)) => Err(end.error(&tail(&log_path))),
         Err(_) => Err(CliError::Failed(format!(
             "skypunch runs with pid {pid} but is not ready at {} after {} s: see {}",
             client.socket().display(),
@@ -158,18 +163,35 @@ async fn ready(client: &Client) -> u32 {
     }
 }
 
-async fn ended(child: &mut Child) -> String {
-    loop {
-        match child.try_wait() {
-            Ok(None) => tokio::time::sleep(POLL).await,
-            Ok(Some(status)) => return how(status),
-            Err(e) => return format!("its end cannot be waited for: {e}"),
-        }
+/// How the daemon ended before it was ready.
+struct End {
+    how: String,
+    /// It refused its settings, its targets file or its place.
+    refused: bool,
+}
+
+impl End {
+    /// The daemon's exit code for wrong input is this program's too; everything else is a failure.
+    fn error(self, said: &str) -> CliError {
+        let text = format!("skypunch did not start ({}):\n{said}", self.how);
+        if self.refused { CliError::Input(text.lines().map(str::to_owned).collect()) } else { CliError::Failed(text) }
     }
 }
 
-fn how(status: ExitStatus) -> String {
-    status.to_string()
+impl From<ExitStatus> for End {
+    fn from(status: ExitStatus) -> End {
+        End { how: status.to_string(), refused: status.code() == Some(Exit::Input as i32) }
+    }
+}
+
+async fn ended(child: &mut Child) -> End {
+    loop {
+        match child.try_wait() {
+            Ok(None) => tokio::time::sleep(POLL).await,
+            Ok(Some(status)) => return status.into(),
+            Err(e) => return End { how: format!("its end cannot be waited for: {e}"), refused: false },
+        }
+    }
 }
 
 /// The last lines of a file.

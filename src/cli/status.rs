@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::exit::{CliError, Exit};
+use super::facts::Facts;
 use super::output::{Out, Style, Tint};
-use super::tables::{Facts, yes_no};
+use super::tables::yes_no;
 use crate::control::api::{DatabaseState, Status};
 use crate::control::client::Client;
 use crate::model::time::UtcMs;

@@ -1,21 +1,29 @@
 //! Tables in the look of skypunch 0.3.0 (Python's PrettyTable, left aligned).
 //!
+//! ```text
+//!  rows --cap each cell--> natural widths --terminal too narrow: Narrow steps, as few as do--> Layout --> lines
+//! ```
+//!
 //! Written out here rather than taken from a library: comfy-table took 30 to 40 ms for 10,000 rows of seven columns, of
 //! the 100 ms that `skypunchctl targets` may take in all; this takes about 7 ms with the formatting of times. It also needs a terminal library to
 //! colour a cell.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
+use super::fold::{fit, fold};
 use super::output::{Style, Tint};
-use crate::model::text::escape_controls;
+use crate::model::text::{escape_controls, shorten};
+
+/// Characters of a cell in a list; a row of another program's making may hold a megabyte.
+const MAX_CELL: usize = 200;
 
 /// One cell; control characters in it are shown escaped.
 #[derive(Debug, Clone)]
 pub struct Cell<'a> {
     text: Cow<'a, str>,
+    short: Option<String>,
     tint: Tint,
 }
 
@@ -27,7 +35,7 @@ impl<'a> Cell<'a> {
             Cow::Borrowed(s) => escape_controls(s),
             Cow::Owned(s) => Cow::Owned(escape_controls(&s).into_owned()),
         };
-        Cell { text, tint: Tint::None }
+        Cell { text, short: None, tint: Tint::None }
     }
 
     /// The same in a colour.
@@ -35,6 +43,38 @@ impl<'a> Cell<'a> {
     pub fn tinted(text: impl Into<Cow<'a, str>>, tint: impl Into<Tint>) -> Cell<'a> {
         Cell { tint: tint.into(), ..Cell::new(text) }
     }
+
+    /// With a shorter text, for [`Narrow::Short`]; it is made only where the output is a terminal.
+    #[must_use]
+    pub fn or_short(mut self, style: &Style, short: impl FnOnce() -> String) -> Cell<'a> {
+        self.short = style.width.map(|_| short());
+        self
+    }
+
+    fn text(&self, short: bool) -> &str {
+        self.short.as_deref().filter(|_| short).unwrap_or(&self.text)
+    }
+
+    fn capped(mut self, max: usize) -> Cell<'a> {
+        // Most cells are far below: bytes are counted at once, characters are not.
+        if self.text.len() > max {
+            self.text = Cow::Owned(shorten(&self.text, max).into_owned());
+        }
+        self
+    }
+}
+
+/// A way to make a table narrower.
+#[derive(Debug, Clone, Copy)]
+pub enum Narrow {
+    /// Cuts the cells of a column, down to so many columns of the terminal.
+    Shrink(usize, usize),
+    /// Takes the short texts of these columns, each below this header.
+    Short(&'static [(usize, &'static str)]),
+    /// Shows a column folded on lines of its own, below each row in which it says something.
+    Below(usize),
+    /// Leaves out a column.
+    Drop(usize),
 }
 
 /// Rows below a header.
@@ -42,125 +82,208 @@ impl<'a> Cell<'a> {
 pub struct Table<'a> {
     header: Vec<&'static str>,
     rows: Vec<Vec<Cell<'a>>>,
-    flexible: Option<usize>,
+    narrow: &'static [Narrow],
 }
-
-/// Below this a shortened column says nothing any more: rather let the terminal wrap.
-const MIN_FLEXIBLE: usize = 8;
 
 impl<'a> Table<'a> {
     /// A table with these columns.
     #[must_use]
     pub fn new(header: &[&'static str]) -> Table<'a> {
-        Table { header: header.to_vec(), rows: Vec::new(), flexible: None }
+        Table { header: header.to_vec(), rows: Vec::new(), narrow: &[] }
     }
 
-    /// Names the column that is shortened where the table is wider than the terminal. Never done in a file or a pipe.
+    /// What is done, step by step, as long as the table is wider than the terminal. Never in a file or a pipe.
     #[must_use]
-    pub fn flexible(mut self, column: usize) -> Table<'a> {
-        self.flexible = Some(column);
+    pub fn narrow(mut self, steps: &'static [Narrow]) -> Table<'a> {
+        self.narrow = steps;
         self
     }
 
     /// Adds a row; it has as many cells as the header.
     pub fn row(&mut self, cells: Vec<Cell<'a>>) {
-        self.rows.push(cells);
+        self.rows.push(cells.into_iter().map(|c| c.capped(MAX_CELL)).collect());
     }
 
     /// The table, each line ended by a line break.
     #[must_use]
-    pub fn render(mut self, style: &Style) -> String {
-        let mut widths: Vec<usize> = self.header.iter().map(|h| h.width()).collect();
+    pub fn render(self, style: &Style) -> String {
+        let layout = Layout::new(&self, style.width);
+        let mut lines = Lines::new(layout.columns.iter().map(|c| c.width).collect(), self.rows.len());
+        lines.rule();
+        lines.row(layout.columns.iter().map(|c| (Cow::Borrowed(c.header), Tint::None)), style);
+        lines.rule();
         for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.text.width());
-            }
-        }
-        let total = widths.iter().sum::<usize>() + 3 * widths.len() + 1;
-        if let (Some(column), Some(terminal)) = (self.flexible, style.width)
-            && total > terminal
-        {
-            let least = self.header[column].len().max(MIN_FLEXIBLE);
-            let width = widths[column].saturating_sub(total - terminal).max(least).min(widths[column]);
-            widths[column] = width;
-            for row in &mut self.rows {
-                if row[column].text.width() > width {
-                    row[column].text = Cow::Owned(fit(&row[column].text, width));
+            let cells = layout.columns.iter().map(|c| (c.shown(&row[c.index]), row[c.index].tint));
+            lines.row(cells, style);
+            for below in layout.below.iter().map(|at| &row[*at]).filter(|cell| says_something(cell)) {
+                for line in fold(&below.text, lines.inner().saturating_sub(INDENT)) {
+                    lines.across(line, below.tint, style);
                 }
             }
         }
+        lines.rule();
+        lines.out
+    }
+
+    fn natural_width(&self, index: usize, header: &str, short: bool) -> usize {
+        self.rows.iter().map(|row| row[index].text(short).width()).fold(header.width(), usize::max)
+    }
+}
+
+/// Columns by which a line below its row is indented.
+const INDENT: usize = 2;
+
+fn says_something(cell: &Cell<'_>) -> bool {
+    !matches!(cell.text.as_ref(), "" | "-")
+}
+
+/// A column as it is shown.
+struct Column {
+    index: usize,
+    header: &'static str,
+    short: bool,
+    /// May be cut down to this.
+    least: usize,
+    width: usize,
+}
+
+impl Column {
+    fn shown<'c>(&self, cell: &'c Cell<'_>) -> Cow<'c, str> {
+        let text = cell.text(self.short);
+        if text.width() > self.width { Cow::Owned(fit(text, self.width)) } else { Cow::Borrowed(text) }
+    }
+}
+
+/// Which columns are shown, how wide, and which below their rows.
+struct Layout {
+    columns: Vec<Column>,
+    below: Vec<usize>,
+}
+
+impl Layout {
+    fn new(table: &Table<'_>, terminal: Option<usize>) -> Layout {
+        let natural = |(index, header): (usize, &&'static str)| {
+            let width = table.natural_width(index, header, false);
+            Column { index, header, short: false, least: width, width }
+        };
+        let columns = table.header.iter().enumerate().map(natural).collect();
+        let mut layout = Layout { columns, below: Vec::new() };
+        let Some(terminal) = terminal else { return layout };
+        for step in table.narrow {
+            if layout.total(|c| c.least) <= terminal {
+                break;
+            }
+            layout.apply(*step, table);
+        }
+        layout.cut(terminal);
+        layout.widen(table, terminal);
+        layout
+    }
+
+    fn total(&self, width: impl Fn(&Column) -> usize) -> usize {
+        self.columns.iter().map(|c| width(c) + 3).sum::<usize>() + 1
+    }
+
+    fn apply(&mut self, step: Narrow, table: &Table<'_>) {
+        match step {
+            Narrow::Shrink(index, least) => {
+                for c in self.columns.iter_mut().filter(|c| c.index == index) {
+                    c.least = least.max(c.header.width()).min(c.width);
+                }
+            }
+            Narrow::Short(columns) => {
+                for c in &mut self.columns {
+                    if let Some((index, header)) = columns.iter().copied().find(|(index, _)| *index == c.index) {
+                        let width = table.natural_width(index, header, true);
+                        *c = Column { index, header, short: true, least: width, width };
+                    }
+                }
+            }
+            Narrow::Below(index) => {
+                self.columns.retain(|c| c.index != index);
+                self.below.push(index);
+            }
+            Narrow::Drop(index) => self.columns.retain(|c| c.index != index),
+        }
+    }
+
+    /// Cuts what may be cut, the last column first, until the table fits or nothing more can be cut.
+    fn cut(&mut self, terminal: usize) {
+        let mut excess = self.total(|c| c.width).saturating_sub(terminal);
+        for c in self.columns.iter_mut().rev() {
+            let cut = excess.min(c.width - c.least);
+            c.width -= cut;
+            excess -= cut;
+        }
+    }
+
+    /// Gives the last column what the lines below the rows can use.
+    fn widen(&mut self, table: &Table<'_>, terminal: usize) {
+        let cells = self.below.iter().flat_map(|at| table.rows.iter().map(|row| &row[*at]));
+        let longest = cells.map(|cell| cell.text.width() + INDENT + 4).max().unwrap_or(0);
+        let total = self.total(|c| c.width);
+        if let Some(last) = self.columns.last_mut() {
+            last.width += longest.min(terminal).saturating_sub(total);
+        }
+    }
+}
+
+/// The lines of a table of these columns.
+pub(super) struct Lines {
+    widths: Vec<usize>,
+    rule: String,
+    out: String,
+}
+
+impl Lines {
+    pub(super) fn new(widths: Vec<usize>, rows: usize) -> Lines {
         let mut rule = String::from("+");
         for width in &widths {
             rule.extend(std::iter::repeat_n('-', width + 2));
             rule.push('+');
         }
         rule.push('\n');
-        let mut out = String::with_capacity((self.rows.len() + 4) * (rule.len() + 8));
-        out.push_str(&rule);
-        for (name, width) in self.header.iter().zip(&widths) {
-            let _never_fails = write!(out, "| {name:<width$} ");
+        let out = String::with_capacity((rows + 4) * (rule.len() + 8));
+        Lines { widths, rule, out }
+    }
+
+    pub(super) fn rule(&mut self) {
+        self.out.push_str(&self.rule);
+    }
+
+    pub(super) fn row<'c>(&mut self, cells: impl Iterator<Item = (Cow<'c, str>, Tint)>, style: &Style) {
+        for ((text, tint), width) in cells.zip(&self.widths) {
+            self.out.push_str("| ");
+            push(&mut self.out, &text, tint, *width, style);
         }
-        out.push_str("|\n");
-        out.push_str(&rule);
-        for row in &self.rows {
-            for (cell, width) in row.iter().zip(&widths) {
-                out.push_str("| ");
-                if style.color && cell.tint != Tint::None {
-                    out.push_str(&style.paint(&cell.text, cell.tint));
-                } else {
-                    out.push_str(&cell.text);
-                }
-                out.extend(std::iter::repeat_n(' ', 1 + width - cell.text.width().min(*width)));
-            }
-            out.push_str("|\n");
-        }
-        out.push_str(&rule);
-        out
+        self.out.push_str("|\n");
+    }
+
+    /// Columns between the outermost borders and their spaces.
+    fn inner(&self) -> usize {
+        self.rule.len().saturating_sub(5)
+    }
+
+    fn across(&mut self, text: &str, tint: Tint, style: &Style) {
+        let inner = self.inner();
+        self.out.push_str("|   ");
+        push(&mut self.out, text, tint, inner.saturating_sub(INDENT), style);
+        self.out.push_str("|\n");
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.out
     }
 }
 
-/// At most `width` columns, with `…` as the last one where something was cut off.
-fn fit(text: &str, width: usize) -> String {
-    let mut out = String::new();
-    let mut used = 0;
-    for c in text.chars() {
-        let columns = c.width().unwrap_or(0);
-        if used + columns + 1 > width {
-            break;
-        }
-        used += columns;
-        out.push(c);
+/// A text, padded to `width` and one more. Not by a format's width: that ends at 65,535.
+fn push(out: &mut String, text: &str, tint: Tint, width: usize, style: &Style) {
+    if style.color && tint != Tint::None {
+        out.push_str(&style.paint(text, tint));
+    } else {
+        out.push_str(text);
     }
-    out.push('…');
-    out
-}
-
-/// A table of labels and values.
-#[derive(Debug)]
-pub struct Facts<'a>(Table<'a>);
-
-impl Default for Facts<'_> {
-    fn default() -> Self {
-        Facts(Table::new(&["Field", "Value"]))
-    }
-}
-
-impl<'a> Facts<'a> {
-    /// Adds a fact.
-    pub fn add(&mut self, label: &'a str, value: impl Into<Cow<'a, str>>) {
-        self.0.row(vec![Cell::new(label), Cell::new(value)]);
-    }
-
-    /// Adds a fact in a colour.
-    pub fn add_tinted(&mut self, label: &'a str, value: impl Into<Cow<'a, str>>, tint: impl Into<Tint>) {
-        self.0.row(vec![Cell::new(label), Cell::tinted(value, tint)]);
-    }
-
-    /// The table.
-    #[must_use]
-    pub fn render(self, style: &Style) -> String {
-        self.0.render(style)
-    }
+    out.extend(std::iter::repeat_n(' ', 1 + width.saturating_sub(text.width())));
 }
 
 /// `Yes` or `No`.
@@ -180,7 +303,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table<'static> {
-        let mut t = Table::new(&["ID", "Name"]).flexible(1);
+        let mut t = Table::new(&["ID", "Name"]).narrow(&[Narrow::Shrink(1, 8)]);
         t.row(vec![Cell::new("1"), Cell::new("short")]);
         t.row(vec![Cell::new("12"), Cell::tinted("a name of some length", Tint::Bad)]);
         t
@@ -221,7 +344,6 @@ mod tests {
         t.row(vec![Cell::new("日本"), Cell::tinted("PASS", Tint::Good)]);
         let text = t.render(&Style { color: true, ..Style::plain() });
         assert_eq!(text.lines().nth(3).unwrap(), "| 日本 | \u{1b}[32mPASS\u{1b}[0m   |");
-        assert_eq!(fit("日本語", 5), "日本…");
     }
 
     #[test]
@@ -230,5 +352,60 @@ mod tests {
         t.row(vec![Cell::new("\u{1b}[2Jx\n\u{202e}y")]);
         let text = t.render(&Style::plain());
         assert!(text.contains("\\u{1b}[2Jx\\n\\u{202e}y"), "{text}");
+    }
+
+    #[test]
+    fn a_cell_of_a_megabyte_is_capped() {
+        let name = "日".repeat(400_000);
+        let mut t = Table::new(&["Name"]);
+        t.row(vec![Cell::new(name.as_str())]);
+        let text = t.render(&Style::plain());
+        assert!(text.lines().all(|l| l.width() == 199 * 2 + 1 + 4), "{}", text.len());
+        assert!(text.contains("日… |"));
+    }
+
+    const STEPS: &[Narrow] = &[Narrow::Shrink(1, 8), Narrow::Short(&[(2, "At")]), Narrow::Below(3), Narrow::Drop(0)];
+
+    fn steps(width: usize) -> String {
+        let style = Style { width: Some(width), ..Style::plain() };
+        let mut t = Table::new(&["ID", "Name", "Time", "Text"]).narrow(STEPS);
+        let time = || Cell::new("2013-07-11 06:17:54").or_short(&style, || "06:17:54".into());
+        t.row(vec![Cell::new("1"), Cell::new("a longer name"), time(), Cell::new("why it is so, in words")]);
+        t.row(vec![Cell::new("2"), Cell::new("b"), time(), Cell::new("-")]);
+        t.render(&style)
+    }
+
+    #[test]
+    fn steps_are_taken_as_far_as_the_terminal_needs_them() {
+        let row = |width| steps(width).lines().nth(3).unwrap_or_default().to_owned();
+        assert_eq!(row(70), "| 1  | a longer name | 2013-07-11 06:17:54 | why it is so, in words |");
+        assert_eq!(row(65), "| 1  | a longer… | 2013-07-11 06:17:54 | why it is so, in words |");
+        // The column that was cut has room again where another one became short.
+        assert_eq!(row(60), "| 1  | a longer name | 06:17:54 | why it is so, in words |");
+        assert_eq!(
+            steps(30),
+            "\
++----+------------+----------+
+| ID | Name       | At       |
++----+------------+----------+
+| 1  | a longer … | 06:17:54 |
+|   why it is so, in words   |
+| 2  | b          | 06:17:54 |
++----+------------+----------+
+"
+        );
+        assert_eq!(
+            steps(24),
+            "\
++-----------+----------+
+| Name      | At       |
++-----------+----------+
+| a longer… | 06:17:54 |
+|   why it is so, in   |
+|   words              |
+| b         | 06:17:54 |
++-----------+----------+
+"
+        );
     }
 }

@@ -2,8 +2,9 @@
 
 use super::args::{TargetAction, TargetsArgs};
 use super::exit::{CliError, Exit};
+use super::facts::Facts;
 use super::output::{Out, Style, Tint};
-use super::tables::{Cell, Facts, Table, millis, yes_no};
+use super::tables::{Cell, Narrow, Table, millis, yes_no};
 use super::test;
 use crate::control::api::{TargetDetail, TargetFilter, TargetRef, TargetSummary};
 use crate::control::client::Client;
@@ -32,16 +33,24 @@ async fn set_enabled(client: &Client, target: &TargetRef, on: bool, out: &mut Ou
     })
 }
 
+/// How the list fits a narrow terminal.
+const NARROW: &[Narrow] = &[
+    Narrow::Shrink(1, 12),
+    Narrow::Short(&[(3, "LastUpdated")]),
+    Narrow::Short(&[(5, "Pass"), (6, "Fail")]),
+    Narrow::Shrink(1, 8),
+];
+
 /// The table of `targets`.
 pub(super) fn list(targets: &[TargetSummary], style: &Style) -> String {
-    let mut table =
-        Table::new(&["ID", "Name", "Status", "LastUpdated", "Enabled", "Pass Count", "Fail Count"]).flexible(1);
+    let header = ["ID", "Name", "Status", "LastUpdated", "Enabled", "Pass Count", "Fail Count"];
+    let mut table = Table::new(&header).narrow(NARROW);
     for t in targets {
         table.row(vec![
             Cell::new(t.id.to_string()),
             Cell::new(t.name.as_str()),
             Cell::tinted(t.status.as_str(), t.status),
-            Cell::new(style.time(t.last_updated)),
+            Cell::new(style.time(t.last_updated)).or_short(style, || style.time_short(t.last_updated)),
             Cell::new(yes_no(t.enabled)),
             Cell::new(t.pass_count.to_string()),
             Cell::new(t.fail_count.to_string()),
@@ -207,6 +216,39 @@ mod tests {
 | 22 | a name of thirty characters ok | NEW    | -                   | No      | 0          | 0          |
 +----+--------------------------------+--------+---------------------+---------+------------+------------+
 Invalid rows, not in force: 22 (what is wrong: skypunchctl targets 22)
+"
+        );
+    }
+
+    #[test]
+    fn at_80_columns_nothing_wraps() {
+        let now = UtcMs(1_373_523_600_000);
+        let style = Style { width: Some(80), now, ..Style::plain() };
+        let unknown = TargetSummary {
+            status: Status::Unknown,
+            last_updated: Some(UtcMs(1_373_436_000_000)),
+            ..summary(12_345, "checkout of the shop in the north")
+        };
+        assert_eq!(
+            list(&[summary(1, "Google Dot COM"), unknown], &style),
+            "\
++-------+---------------------+---------+-------------+---------+-------+------+
+| ID    | Name                | Status  | LastUpdated | Enabled | Pass  | Fail |
++-------+---------------------+---------+-------------+---------+-------+------+
+| 1     | Google Dot COM      | PASS    | 06:17:54    | Yes     | 12996 | 0    |
+| 12345 | checkout of the sh… | UNKNOWN | 07-10 06:00 | Yes     | 12996 | 0    |
++-------+---------------------+---------+-------------+---------+-------+------+
+"
+        );
+        let few = [summary(1, "Google Dot COM, the second")];
+        assert_eq!(
+            list(&few, &style),
+            "\
++----+--------------+--------+-------------+---------+------------+------------+
+| ID | Name         | Status | LastUpdated | Enabled | Pass Count | Fail Count |
++----+--------------+--------+-------------+---------+------------+------------+
+| 1  | Google Dot … | PASS   | 06:17:54    | Yes     | 12996      | 0          |
++----+--------------+--------+-------------+---------+------------+------------+
 "
         );
     }

@@ -354,15 +354,15 @@ fn on_a_terminal(daemon: &Daemon, args: &str, env: &[(&str, &str)]) -> String {
 fn a_terminal_gets_colours_and_short_names() {
     let targets = [summary(1, &"long name ".repeat(5), Status::Fail), summary(2, "short", Status::New)];
     let daemon = Daemon::always(200, json!(targets));
-    let rule = "+----+----------+--------+---------------------+---------+------------+------------+";
+    let rule = "+----+--------------+--------+-------------+---------+------------+------------+";
     let screen = on_a_terminal(&daemon, "targets", &[]);
     let rows: Vec<&str> = screen.lines().collect();
-    assert_eq!(rows[0], rule, "as narrow as a name of eight letters allows: {screen}");
+    assert_eq!(rows[0], rule, "as wide as the terminal: {screen}");
     assert_eq!(
         rows[3],
-        "| 1  | long na… | \u{1b}[31mFAIL\u{1b}[0m   | 2013-07-11 06:17:54 | Yes     | 12996      | 0          |"
+        "| 1  | long name l… | \u{1b}[31mFAIL\u{1b}[0m   | 2013-07-11  | Yes     | 12996      | 0          |"
     );
-    assert!(rows[4].contains("| short    | NEW    |"), "{screen}");
+    assert!(rows[4].contains("| short        | NEW    |"), "{screen}");
     for (args, env) in
         [("targets --no-color", &[][..]), ("targets", &[("NO_COLOR", "1")]), ("targets --output json", &[])]
     {
@@ -371,6 +371,50 @@ fn a_terminal_gets_colours_and_short_names() {
     assert!(on_a_terminal(&daemon, "targets", &[("NO_COLOR", "")]).contains('\u{1b}'), "an empty NO_COLOR is none");
     let run = daemon.run(&["targets"]);
     assert!(run.out.contains(&"long name ".repeat(5)) && !run.out.contains('\u{1b}'), "{run:?}");
+}
+
+#[test]
+fn a_terminal_of_80_columns_wraps_nothing() {
+    let why = "no connection to 127.0.0.1:8080: connection refused; this was the last of the 4 addresses of \
+               a-host-with-a-very-long-name-that-no-line-can-hold.and-its-domain.example.org, all tried in order";
+    let incident = json!({"id": "911911911911911911", "target_id": 3, "name": "the shop of the north", "tenantid": "0",
+        "started_at": 0, "ended_at": 1000, "ended_by": "recovered", "reason": "connect_refused", "description": why,
+        "first_trace": [], "last_good_trace": null});
+    let row = json!({"id": "1", "target_id": 3, "due_at": 0, "started_at": 0, "lateness_us": 3001, "verdict": "FAIL",
+        "reason": "connect_refused", "description": why, "status_code": null, "latency_us": 12_345, "phases": {},
+        "body_bytes": 0, "incident_id": null});
+    let mut target = detail("the shop");
+    target["status_description"] = json!(why);
+    for (args, answer) in [
+        ("targets 8", target),
+        ("incidents", json!([incident])),
+        ("incidents 911911911911911911", incident.clone()),
+        ("history 8", json!([row])),
+    ] {
+        let daemon = Daemon::always(200, answer);
+        let screen = on_a_terminal(&daemon, &format!("--no-color {args}"), &[]);
+        assert!(screen.lines().all(|l| l.chars().count() <= 80), "{args}: {screen}");
+        let squeezed: String = screen.chars().filter(|c| !matches!(c, ' ' | '|' | '\n')).collect();
+        assert!(squeezed.contains(&why.replace(' ', "")), "all of it is shown: {args}: {screen}");
+        // Elsewhere it stays on its line.
+        let run = daemon.run(&args.split(' ').collect::<Vec<_>>());
+        assert!(run.code == Some(0) && run.out.contains(why), "{args}: {run:?}");
+    }
+}
+
+#[test]
+fn a_value_of_any_size_is_shown_capped_and_whole_in_json() {
+    let mut target = detail("x");
+    target["body"] = json!("b".repeat(64 * 1024));
+    let daemon = Daemon::always(200, target);
+    let run = daemon.run(&["targets", "8"]);
+    assert!(run.code == Some(0) && run.out.contains(&format!("| {}… |", "b".repeat(999))), "{:?}", run.err);
+    assert!(daemon.run(&["targets", "8", "--output", "json"]).out.contains(&"b".repeat(64 * 1024)));
+    let name = "n".repeat(1 << 20);
+    let daemon = Daemon::always(200, json!([summary(1, &name, Status::Pass)]));
+    let run = daemon.run(&["targets"]);
+    assert!(run.code == Some(0) && run.out.contains(&format!("| {}… |", "n".repeat(199))), "{:?}", run.err);
+    assert!(daemon.run(&["targets", "--output", "json"]).out.contains(&name));
 }
 
 // ---- streams -----------------------------------------------------------------------------------------------------
@@ -550,7 +594,9 @@ fn what_is_exported_applies_again() {
 
 #[test]
 fn start_and_stop_tell_what_is_so_already() {
-    Daemon::always(200, daemon_status(8100)).run(&["start"]).is(0, "skypunch is already running\n");
+    let daemon = Daemon::always(200, daemon_status(8100));
+    let told = format!("skypunch is already running\npid 8100, socket {}\n", daemon.socket().display());
+    daemon.run(&["start"]).is(0, &told);
     let dir = tempfile::tempdir().unwrap();
     let run = Run::from(ctl(&dir.path().join("s"), &["stop"]).output().unwrap());
     run.is(3, "skypunch is not running\n");
@@ -598,8 +644,54 @@ fn start_tells_why_the_daemon_ended() {
     let socket = dir.path().join("s");
     let args = ["--socket", socket.to_str().unwrap(), "start"];
     let run = Run::from(Command::new(tool).env_clear().env("PATH", "/usr/bin:/bin").args(args).output().unwrap());
-    let error = run.fails(1, "skypunch did not start (exit status: 2):");
+    let error = run.fails(2, "skypunchctl: skypunch did not start (exit status: 2):\n");
     assert!(error.ends_with("\nno key `databse`: did you mean `database`?\n"), "{error}");
+}
+
+#[test]
+fn start_fails_when_the_daemon_does_and_not_by_what_it_was_told() {
+    let (dir, tool) = with_script("exit 101");
+    let socket = dir.path().join("s");
+    let args = ["--socket", socket.to_str().unwrap(), "start"];
+    let run = Run::from(Command::new(tool).env_clear().env("PATH", "/usr/bin:/bin").args(args).output().unwrap());
+    run.fails(1, "skypunch did not start (exit status: 101):\nit said nothing\n");
+}
+
+// ---- check -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn check_finds_missing_folders_and_bears_an_output_that_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let check = |extra: &str| {
+        let file = dir.path().join("skypunch.toml");
+        let place = format!("[state]\ndir = \"{d}/state\"\n[control]\nsocket = \"{d}/s\"\n");
+        std::fs::write(&file, format!("{extra}\n{place}")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skypunch"));
+        command.env_clear().env("HOME", dir.path()).args(["check", "--config"]).arg(file).stdin(Stdio::null());
+        command
+    };
+    let run = Run::from(
+        check(&format!("[log]\nfile = \"{d}/no/log\"\n[secrets]\nfolders = [\"{d}/none\"]")).output().unwrap(),
+    );
+    assert_eq!(
+        (run.code, run.err),
+        (
+            Some(2),
+            format!(
+                "skypunch: log.file: the folder {d}/no does not exist: make it, or write another path\n\
+                 skypunch: secrets.folders: {d}/none does not exist: make the folder, or leave it out\n"
+            )
+        )
+    );
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let run = Run::from(check("").stdout(full).output().unwrap());
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.starts_with("skypunch: the output cannot be written: No space left"), "{run:?}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let run = Run::from(check("").stdout(writer).stderr(Stdio::piped()).output().unwrap());
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -660,6 +752,12 @@ fn end_process_in(dir: &Path) {
 fn refusals_have_their_exit_codes_and_sentences() {
     for (status, code) in [(400, 2), (404, 4), (409, 2), (422, 2), (500, 1), (503, 1)] {
         Daemon::refusing(status, "this is why").run(&["targets", "x"]).fails(code, "skypunchctl: this is why\n");
+    }
+    let daemon = Daemon::refusing(404, "there is no target with id 123");
+    for args in
+        [&["targets", "123"][..], &["targets", "123", "test"], &["remove", "target", "123"], &["history", "123"]]
+    {
+        daemon.run(args).fails(4, "there is no target with id 123; a name of digits is written name:123\n");
     }
     let mut ambiguous = ProblemDetails::new(409, "`shop` is ambiguous: write one of");
     ambiguous.candidates = vec!["3 (acme/shop)".into(), "4 (0/shop)".into()];
@@ -726,8 +824,8 @@ fn wrong_input_is_refused_before_the_daemon_is_asked() {
         (vec!["targets", "--enabled", "perhaps"], "true, false"),
         (vec!["--output", "yaml", "targets"], "table, json"),
         (vec!["targets", "--socket"], "a value is required"),
-        (vec!["incidents", "x"], "invalid value 'x'"),
-        (vec!["incidents", "99999999999999999999"], "number too large"),
+        (vec!["incidents", "x"], "`x` is no incident id: write the digits that `skypunchctl incidents` shows"),
+        (vec!["incidents", "99999999999999999999"], "is no incident id"),
         (vec!["history", "8", "--limit", "0"], "0 is not in 1..=100000"),
         (vec!["history", "8", "--since", "-1h"], "unexpected argument '-1'"),
         (vec!["history", "8", "--since", "yesterday"], "`yesterday` is not a duration"),
@@ -754,6 +852,7 @@ fn wrong_input_is_refused_before_the_daemon_is_asked() {
         (add(&["--set", "na\u{1b}me=x"]), "na\\u{1b}me: there is no such key"),
         (add(&["--set", "frequency"]), "write --set KEY=VALUE"),
         (add(&["--header", "no colon"]), "line 1 has no colon"),
+        (add(&["--header", "A: b\r\nC: d"]), "--header `A` holds a line break"),
         (vec!["edit", "target", "8"], "nothing is to be changed"),
         (vec!["apply"], "required"),
         (vec!["apply", "/no/such/file"], "/no/such/file cannot be read: No such file"),
