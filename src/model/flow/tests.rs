@@ -1,0 +1,171 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// A main database with a watermark, and a spool, as they behave from outside.
+#[derive(Default)]
+struct World {
+    main: Vec<i64>,
+    mark: i64,
+    spool: BTreeMap<i64, Arc<Batch>>,
+    seq: i64,
+    up: bool,
+    /// The answer to a write that arrived gets lost.
+    lose_answer: bool,
+    /// An unanswered write.
+    pending: Option<MainWork>,
+}
+
+impl World {
+    fn write(&mut self, batch: &Batch) {
+        if batch.number > self.mark {
+            assert_eq!(batch.number, self.mark + 1, "a hole or the wrong order");
+            self.main.push(batch.number);
+            self.mark = batch.number;
+        }
+    }
+
+    fn turn(&mut self, flow: &mut Flow, now: Mono, hang: bool) {
+        if let Some(work) = flow.next_main(now) {
+            if hang {
+                self.pending = Some(work);
+            } else {
+                if self.up || self.lose_answer {
+                    self.write(&work.batch);
+                }
+                flow.main_done(self.up, now);
+            }
+        }
+        if let Some(work) = flow.next_local(now) {
+            let done = match work {
+                LocalWork::Push(batch) => {
+                    self.seq += 1;
+                    self.spool.insert(self.seq, batch);
+                    LocalDone::Done
+                }
+                LocalWork::Front => LocalDone::Front(self.spool.first_key_value().map(|(s, b)| (*s, Arc::clone(b)))),
+                LocalWork::Remove(seq) => {
+                    self.spool.remove(&seq);
+                    LocalDone::Done
+                }
+                LocalWork::Transitions(..) => LocalDone::Done,
+            };
+            flow.local_done(done, now);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    Batch,
+    Up,
+    Down,
+    DownAfterCommit,
+    Turn,
+    Hang,
+    Answer(bool),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        4 => Just(Happens::Batch),
+        1 => Just(Happens::Up),
+        1 => Just(Happens::Down),
+        1 => Just(Happens::DownAfterCommit),
+        8 => Just(Happens::Turn),
+        1 => Just(Happens::Hang),
+        2 => any::<bool>().prop_map(Happens::Answer),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_batch_is_written_exactly_once_and_in_order(events in proptest::collection::vec(happens(), 0..200)) {
+        let mut flow = Flow::new(1, false);
+        let mut world = World { up: true, ..World::default() };
+        let mut now = Mono(0);
+        let mut made = 0;
+        for event in events {
+            now = Mono(now.0 + 100_000);
+            match event {
+                Happens::Batch => {
+                    made += 1;
+                    let number = flow.next_number();
+                    flow.enqueue(Batch { writer: 1, number, ..Batch::default() });
+                }
+                Happens::Up => (world.up, world.lose_answer) = (true, false),
+                Happens::Down => (world.up, world.lose_answer) = (false, false),
+                Happens::DownAfterCommit => (world.up, world.lose_answer) = (false, true),
+                Happens::Turn => world.turn(&mut flow, now, false),
+                Happens::Hang => if world.pending.is_none() { world.turn(&mut flow, now, true) },
+                Happens::Answer(arrived) => if let Some(work) = world.pending.take() {
+                    if arrived { world.write(&work.batch); }
+                    flow.main_done(arrived, now);
+                },
+            }
+        }
+        // In the end the database is back and has time.
+        world.up = true;
+        if world.pending.take().is_some() {
+            flow.main_done(false, now);
+        }
+        for _ in 0..2000 {
+            now = Mono(now.0 + 100_000);
+            world.turn(&mut flow, now, false);
+        }
+        prop_assert_eq!(&world.main, &(1..=made).collect::<Vec<_>>());
+        prop_assert!(flow.is_safe() && flow.is_settled() && !flow.spooling() && world.spool.is_empty());
+    }
+}
+
+#[test]
+fn a_slow_write_is_copied_into_the_spool() {
+    let mut flow = Flow::new(1, false);
+    flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
+    assert!(flow.next_main(Mono(0)).is_some());
+    assert_eq!(flow.next_local(Mono(0)), None);
+    let later = Mono(0) + PATIENCE;
+    assert_eq!(flow.wake_at(), Some(later));
+    assert_eq!(flow.next_main(later), None);
+    assert!(matches!(flow.next_local(later), Some(LocalWork::Push(b)) if b.number == 1));
+    assert!(!flow.is_safe(), "the push has no answer yet");
+    flow.local_done(LocalDone::Done, later);
+    assert!(flow.is_safe());
+    assert!(!flow.is_settled(), "the main database may still answer");
+    flow.main_done(false, later);
+    assert!(flow.is_settled(), "it does not: state.db has it");
+}
+
+#[test]
+fn while_held_all_goes_through_the_spool() {
+    let mut flow = Flow::new(1, false);
+    flow.hold(true);
+    flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
+    assert_eq!(flow.next_main(Mono(0)), None);
+    assert!(matches!(flow.next_local(Mono(0)), Some(LocalWork::Push(_))));
+    flow.local_done(LocalDone::Done, Mono(0));
+    assert_eq!(flow.next_local(Mono(1)), None);
+    flow.hold(false);
+    assert_eq!(flow.next_local(Mono(1)), Some(LocalWork::Front));
+}
+
+#[test]
+fn transitions_go_first_and_survive_a_failure() {
+    let mut flow = Flow::new(1, true);
+    flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
+    let status = StatusRecord {
+        target_id: crate::model::target::TargetId(1),
+        state: Default::default(),
+        delta: Default::default(),
+    };
+    let end = crate::model::record::IncidentEnd {
+        id: 9,
+        ended_at: crate::model::time::UtcMs(1),
+        ended_by: crate::model::incident::End::Recovered,
+    };
+    flow.transition(2, status, IncidentChange::Ended(end));
+    assert!(matches!(flow.next_local(Mono(0)), Some(LocalWork::Transitions(2, s, _)) if s.len() == 1));
+    flow.local_done(LocalDone::Failed, Mono(0));
+    assert_eq!(flow.next_local(Mono(1)), None, "pauses after a failure");
+    assert!(matches!(flow.next_local(Mono(1_000_000)), Some(LocalWork::Transitions(..))));
+}
