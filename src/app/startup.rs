@@ -131,7 +131,7 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
     };
     let from_main = read.is_some();
     let (rows, changed, main) = match read {
-        Some(main) => (main.rows, main.changed, Some((main.statuses, main.marks))),
+        Some(main) => (main.rows, main.changed, Some((main.merged, main.marks))),
         None => {
             let mut rows = watcher::Known::default();
             let definitions = opened.local.load_definitions()?;
@@ -140,8 +140,8 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
         }
     };
     let merged = match main {
-        Some((statuses, marks)) => {
-            let mut merged = Merged::new(statuses, local);
+        Some((mut merged, marks)) => {
+            local.into_iter().for_each(|s| merged.overtake(s));
             opened.local.spool_each(|batch| {
                 if batch.number > marks.get(&batch.writer).copied().unwrap_or(0) {
                     merged.take_in(batch);
@@ -161,7 +161,7 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
         flow.enqueue(batch);
     }
     let last_good = last_good(&changed, opened)?;
-    let states: HashMap<_, _> = merged.states.into_iter().map(|(id, m)| (id, m.state)).collect();
+    let states = merged.states;
     let guessed = (!from_main).then(|| states.iter().map(|(id, s)| (*id, s.counters)).collect());
     Ok(Known { changed, last_good, rows, from_main, states, flow, guessed })
 }
@@ -178,7 +178,7 @@ fn last_good(changed: &[Changed], opened: &mut Opened) -> Result<Vec<Definition>
 struct FromMain {
     rows: watcher::Known,
     changed: Vec<Changed>,
-    statuses: Vec<StoredStatus>,
+    merged: Merged,
     marks: HashMap<i64, i64>,
 }
 
@@ -191,16 +191,21 @@ fn read_main(store: &mut Store, clock: &Clock) -> Result<FromMain, StoreError> {
         rows.note(&d);
         changed.push(watcher::validate(&d));
     })?;
-    Ok(FromMain { rows, changed, statuses: store.load_statuses()?, marks: store.marks()? })
+    let mut merged = Merged::default();
+    store.each_status(|s| merged.add_main(s))?;
+    Ok(FromMain { rows, changed, merged, marks: store.marks()? })
 }
 
 /// The newest state of each target, from three sources.
+#[derive(Default)]
 struct Merged {
-    states: HashMap<TargetId, MergedState>,
+    states: HashMap<TargetId, TargetState>,
+    /// Beside them, so that the states can be handed on as they are.
+    facts: HashMap<TargetId, Facts>,
 }
 
-struct MergedState {
-    state: TargetState,
+#[derive(Default)]
+struct Facts {
     /// (writer, number) of the batch that the state is of.
     version: (i64, i64),
     /// The incident that the main database believes open.
@@ -210,83 +215,67 @@ struct MergedState {
 }
 
 impl Merged {
-    fn new(main: Vec<StoredStatus>, local: Vec<StoredStatus>) -> Merged {
-        let mut states: HashMap<TargetId, MergedState> = HashMap::with_capacity(main.len().max(local.len()));
-        for s in main {
-            let incident_in_main = s.state.incident.map(|i| i.id);
-            let version = (s.writer, s.number);
-            states.insert(s.target_id, MergedState { state: s.state, version, incident_in_main, only_local: false });
+    /// A status of the main database.
+    fn add_main(&mut self, s: StoredStatus) {
+        let incident_in_main = s.state.incident.map(|i| i.id);
+        let facts = Facts { version: (s.writer, s.number), incident_in_main, only_local: false };
+        self.facts.insert(s.target_id, facts);
+        self.states.insert(s.target_id, s.state);
+    }
+
+    /// A status of state.db, beside those of the main database.
+    fn overtake(&mut self, s: StoredStatus) {
+        let version = (s.writer, s.number);
+        let facts = self.facts.entry(s.target_id).or_default();
+        if facts.version < version {
+            facts.version = version;
+            facts.only_local = true;
+            // The counters that are kept with the results stand; the transition is newer. No row, no counters: what was
+            // counted was lost together with its results, or is in the spool.
+            let counters = self.states.get(&s.target_id).map(|known| known.counters).unwrap_or_default();
+            self.states.insert(s.target_id, TargetState { counters, ..s.state });
         }
-        for s in local {
-            let version = (s.writer, s.number);
-            match states.get_mut(&s.target_id) {
-                Some(m) if m.version >= version => {}
-                Some(m) => {
-                    // The counters that are kept with the results stand; the transition is newer.
-                    let counters = m.state.counters;
-                    m.state = TargetState { counters, ..s.state };
-                    m.version = version;
-                    m.only_local = true;
-                }
-                None => {
-                    // No row, no counters: what was counted was lost together with its results, or is in the spool.
-                    let state = TargetState { counters: Counters::default(), ..s.state };
-                    let merged = MergedState { state, version, incident_in_main: None, only_local: true };
-                    states.insert(s.target_id, merged);
-                }
-            }
-        }
-        Merged { states }
     }
 
     /// The states of state.db alone.
     fn local_only(local: Vec<StoredStatus>) -> Merged {
-        let merged = |s: StoredStatus| {
-            let version = (s.writer, s.number);
-            (s.target_id, MergedState { state: s.state, version, incident_in_main: None, only_local: true })
-        };
-        Merged { states: local.into_iter().map(merged).collect() }
+        let states = local.into_iter().map(|s| (s.target_id, s.state)).collect();
+        Merged { states, facts: HashMap::new() }
     }
 
     /// A spooled batch that the main database does not hold.
     fn take_in(&mut self, batch: &Batch) {
         for status in &batch.statuses {
             let version = (batch.writer, batch.number);
-            let merged = self.states.entry(status.target_id).or_insert_with(|| MergedState {
-                state: TargetState::default(),
-                version: (0, 0),
-                incident_in_main: None,
-                only_local: false,
-            });
-            let mut counters = merged.state.counters;
+            let state = self.states.entry(status.target_id).or_default();
+            let facts = self.facts.entry(status.target_id).or_default();
+            let mut counters = state.counters;
             counters.add(&status.delta);
-            if version >= merged.version {
-                merged.state = status.state.clone();
-                merged.version = version;
-                merged.only_local = false;
+            if version >= facts.version {
+                *state = status.state.clone();
+                facts.version = version;
+                facts.only_local = false;
             }
-            merged.state.counters = counters;
+            state.counters = counters;
         }
     }
 
     /// A batch with the transitions that only state.db knows: the daemon was killed before they were written.
     fn recovered(&self, writer: i64, number: i64, open: &[Incident], now: UtcMs) -> Option<Batch> {
         let mut batch = Batch { writer, number, ..Batch::default() };
-        for (id, merged) in self.states.iter().filter(|(_, m)| m.only_local) {
-            let current = merged.state.incident.map(|i| i.id);
-            if let Some(stale) = merged.incident_in_main.filter(|i| Some(*i) != current) {
-                let ended_at = merged.state.last_updated.unwrap_or(now);
+        for (id, facts) in self.facts.iter().filter(|(_, f)| f.only_local) {
+            let Some(state) = self.states.get(id) else { continue };
+            let current = state.incident.map(|i| i.id);
+            if let Some(stale) = facts.incident_in_main.filter(|i| Some(*i) != current) {
+                let ended_at = state.last_updated.unwrap_or(now);
                 let end = IncidentEnd { id: stale, ended_at, ended_by: End::Recovered };
                 batch.incidents.push(IncidentChange::Ended(end));
             }
             if let Some(incident) = open.iter().find(|i| Some(i.id) == current) {
                 batch.incidents.push(IncidentChange::Opened(Box::new(incident.clone())));
             }
-            batch.statuses.push(StatusRecord {
-                target_id: *id,
-                state: merged.state.clone(),
-                delta: Counters::default(),
-            });
+            let status = StatusRecord { target_id: *id, state: state.clone(), delta: Counters::default() };
+            batch.statuses.push(status);
         }
         (!batch.is_empty()).then_some(batch)
     }
@@ -314,21 +303,28 @@ mod tests {
         StoredStatus { target_id: TargetId(1), state, writer: 10, number }
     }
 
+    fn merge(main: Vec<StoredStatus>, local: Vec<StoredStatus>) -> Merged {
+        let mut merged = Merged::default();
+        main.into_iter().for_each(|s| merged.add_main(s));
+        local.into_iter().for_each(|s| merged.overtake(s));
+        merged
+    }
+
     #[test]
     fn a_newer_transition_overtakes_but_the_counters_of_the_results_stand() {
-        let merged = Merged::new(vec![stored(5, 100, None)], vec![stored(6, 90, Some(3))]);
-        let state = &merged.states[&TargetId(1)].state;
+        let merged = merge(vec![stored(5, 100, None)], vec![stored(6, 90, Some(3))]);
+        let state = &merged.states[&TargetId(1)];
         assert_eq!((state.counters.pass_count, state.conclusive), (100, Status::Fail));
         let batch = merged.recovered(11, 1, &[], UtcMs(99)).unwrap();
         assert_eq!(batch.statuses[0].delta, Counters::default());
         // An older one does not.
-        let merged = Merged::new(vec![stored(7, 100, None)], vec![stored(6, 90, Some(3))]);
+        let merged = merge(vec![stored(7, 100, None)], vec![stored(6, 90, Some(3))]);
         assert!(merged.recovered(11, 1, &[], UtcMs(99)).is_none());
     }
 
     #[test]
     fn a_recovery_that_only_state_db_knows_ends_the_incident_in_the_main_database() {
-        let merged = Merged::new(vec![stored(5, 100, Some(3))], vec![stored(6, 90, None)]);
+        let merged = merge(vec![stored(5, 100, Some(3))], vec![stored(6, 90, None)]);
         let batch = merged.recovered(11, 1, &[], UtcMs(99)).unwrap();
         let end = IncidentEnd { id: 3, ended_at: UtcMs(77), ended_by: End::Recovered };
         assert_eq!(batch.incidents, vec![IncidentChange::Ended(end)]);
@@ -336,12 +332,12 @@ mod tests {
 
     #[test]
     fn spooled_batches_add_their_counters_and_carry_their_state() {
-        let mut merged = Merged::new(vec![stored(5, 100, None)], vec![stored(6, 90, Some(3))]);
+        let mut merged = merge(vec![stored(5, 100, None)], vec![stored(6, 90, Some(3))]);
         let newer = stored(6, 0, Some(3)).state;
         let delta = Counters { fail_count: 2, ..Counters::default() };
         let statuses = vec![StatusRecord { target_id: TargetId(1), state: newer, delta }];
         merged.take_in(&Batch { writer: 10, number: 6, statuses, ..Batch::default() });
-        let state = &merged.states[&TargetId(1)].state;
+        let state = &merged.states[&TargetId(1)];
         assert_eq!((state.counters.pass_count, state.counters.fail_count), (100, 2));
         assert!(merged.recovered(11, 1, &[], UtcMs(99)).is_none(), "the spool will bring it");
     }

@@ -113,7 +113,11 @@ impl<'a> StatusRow<'a> {
             conclusive: self.conclusive_status.parse().unwrap_or_default(),
             inconclusive: self.status == Status::Unknown.as_str(),
             previous_status: self.previous_status.parse().unwrap_or_default(),
-            status_description: Cow::Owned(self.status_description.into_owned()),
+            // What nearly every target says needs no memory of its own.
+            status_description: match self.status_description.as_ref() {
+                "OK" => Cow::Borrowed("OK"),
+                _ => Cow::Owned(self.status_description.into_owned()),
+            },
             reason: self.reason.and_then(|r| r.parse().ok()),
             last_updated: self.last_updated.map(UtcMs),
             repeated_fails: clamp(self.repeated_fails),
