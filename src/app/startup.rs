@@ -191,7 +191,7 @@ fn read_main(store: &mut Store, clock: &Clock) -> Result<FromMain, StoreError> {
         rows.note(&d);
         changed.push(watcher::validate(&d));
     })?;
-    let mut merged = Merged::default();
+    let mut merged = Merged::for_targets(changed.len());
     store.each_status(|s| merged.add_main(s))?;
     Ok(FromMain { rows, changed, merged, marks: store.marks()? })
 }
@@ -215,6 +215,11 @@ struct Facts {
 }
 
 impl Merged {
+    /// Room for so many targets at once: growing to it would leave its smaller forms behind.
+    fn for_targets(n: usize) -> Merged {
+        Merged { states: HashMap::with_capacity(n), facts: HashMap::with_capacity(n) }
+    }
+
     /// A status of the main database.
     fn add_main(&mut self, s: StoredStatus) {
         let incident_in_main = s.state.incident.map(|i| i.id);
