@@ -84,8 +84,9 @@ fn rules(c: &mut Criterion) {
     c.bench_function("pacer: wake and finished", |b| {
         let mut pacer = Pacer::new(schedule, Mono(0));
         b.iter(|| {
-            let due = pacer.wake(Mono(pacer.next().0 + 300));
-            pacer.finished();
+            let now = Mono(pacer.next().0 + 300);
+            let due = pacer.wake(now);
+            pacer.finished(now);
             due
         });
     });

@@ -157,7 +157,7 @@ impl TargetActor {
         if panicked {
             // The supervisor starts a fresh actor after a pause.
             ctx.stop();
-        } else if let Some(due) = self.pacer.finished() {
+        } else if let Some(due) = self.pacer.finished(self.local.clock.now()) {
             self.start_probe(Some(due), ctx);
         }
     }

@@ -77,14 +77,17 @@ impl Pacer {
         }
     }
 
-    /// The running probe has ended. Gives the due time that has waited for it, to be started now.
-    pub fn finished(&mut self) -> Option<Mono> {
+    /// The running probe has ended. Gives the due time that has waited for it, to be started now, unless it is more than
+    /// half a frequency late: a target that always runs into its deadline would never be on time again.
+    pub fn finished(&mut self, now: Mono) -> Option<Mono> {
         self.running = Running::No;
-        let due = self.waiting.take();
-        if due.is_some() {
-            self.running = Running::Scheduled;
+        let due = self.waiting.take()?;
+        if now.since(due) > self.schedule.frequency() / 2 {
+            self.missed += 1;
+            return None;
         }
-        due
+        self.running = Running::Scheduled;
+        Some(due)
     }
 
     /// The target is stopped: what runs or waits will not be finished.
@@ -129,7 +132,7 @@ mod tests {
                 now = Mono(now.0 + pass);
                 let due = if finish && running {
                     running = false;
-                    pacer.finished()
+                    pacer.finished(now)
                 } else {
                     pacer.wake(now)
                 };
@@ -163,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn a_due_time_that_waited_too_long_is_missed_and_the_next_one_is_on_time() {
+        let schedule = Schedule::new(TargetId(1), Duration::from_secs(1), 0);
+        let mut pacer = Pacer::new(schedule, Mono(0));
+        let first = pacer.next();
+        assert!(pacer.start_extra());
+        assert_eq!(pacer.wake(first), None);
+        assert_eq!(pacer.finished(Mono(first.0 + 600_000)), None);
+        assert_eq!(pacer.take_missed(), 1);
+        assert_eq!(pacer.wake(pacer.next()), Some(Mono(first.0 + 1_000_000)));
+    }
+
+    #[test]
     fn a_probe_that_ends_at_its_deadline_costs_no_due_time() {
         // The timeout equals the frequency: the next due time waits a moment and then starts.
         let schedule = Schedule::new(TargetId(1), Duration::from_secs(1), 0);
@@ -170,7 +185,7 @@ mod tests {
         for _ in 0..10 {
             let at = pacer.next();
             if pacer.wake(at).is_none() {
-                assert_eq!(pacer.finished(), Some(at));
+                assert_eq!(pacer.finished(at), Some(at));
             }
         }
         assert_eq!(pacer.take_missed(), 0);

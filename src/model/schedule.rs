@@ -59,6 +59,12 @@ impl Schedule {
         Schedule { frequency_us: f, phase_us: (slot + f - into) % f, grid_offset_us: wall_us_at_zero % micros(GRID) }
     }
 
+    /// Time between due times.
+    #[must_use]
+    pub fn frequency(&self) -> Duration {
+        Duration::from_micros(self.frequency_us)
+    }
+
     /// The first due time after `now`.
     #[must_use]
     pub fn first_after(&self, now: Mono) -> Mono {

@@ -160,7 +160,8 @@ fn a_target_that_hangs_delays_no_other_and_loses_no_due_time() {
         }
         // A probe that ends at its deadline, which is the next due time, starts the next one a moment late.
         let missed: i64 = world.records(2).iter().map(|r| r.delta.missed_count).sum();
-        assert!(missed <= 1, "{missed} due times missed");
+        // Only the one that its first, extra probe holds up may be too late to be worth starting.
+        assert!(missed <= 2, "{missed} due times missed");
         world.end().await;
     });
 }
