@@ -1,8 +1,6 @@
 //! Reads a body to its end or to the cap, and judges its framing.
 
-use awc::error::PayloadError;
-use futures_util::StreamExt;
-
+use super::chunks::Chunks;
 use super::head::Framing;
 use super::http::Answer;
 use super::recorder::Recorder;
@@ -15,57 +13,56 @@ use crate::model::trace::Event;
 /// # Errors
 /// When it is truncated, malformed, or the connection breaks.
 pub async fn drain(answer: &mut Answer, method: Method, cap: usize, recorder: &Recorder) -> Result<(), Failure> {
-    let framing = if method == Method::Head { Framing::None } else { answer.wire.framing() };
-    let mut received: usize = 0;
-    let mut capped = false;
-    if framing != Framing::None {
-        let declared_longer = matches!(framing, Framing::Length(n) if n > cap as u64);
-        let mut error = None;
-        while let Some(piece) = answer.response.next().await {
-            match piece {
-                Ok(bytes) => received = received.saturating_add(bytes.len()),
-                Err(e) => {
-                    error = Some(e);
-                    break;
-                }
+    let framing = if method == Method::Head { Framing::None } else { answer.head.framing };
+    let wire = &mut answer.wire;
+    let mut chunks = Chunks::default();
+    let (mut received, mut malformed) = (0_usize, false);
+    let (complete, capped) = loop {
+        let there = wire.bytes().len();
+        let (taken, data) = match framing {
+            Framing::None => (0, 0),
+            Framing::Close => (there, there),
+            Framing::Length(n) => {
+                let n = usize::try_from(n).map_or(there, |n| (n - received).min(there));
+                (n, n)
             }
-            if received > cap || (received == cap && declared_longer) {
-                received = cap;
-                capped = true;
-                break;
-            }
-            recorder.set_body_bytes(received);
+            Framing::Chunked => chunks.take(wire.bytes()).unwrap_or_else(|_| {
+                malformed = true;
+                (0, 0)
+            }),
+        };
+        wire.consume(taken);
+        received += data;
+        let complete = match framing {
+            Framing::None => true,
+            Framing::Close => false,
+            Framing::Length(n) => received as u64 == n,
+            Framing::Chunked => chunks.done(),
+        };
+        let capped = received > cap || (received == cap && matches!(framing, Framing::Length(_)) && !complete);
+        if capped {
+            received = cap;
         }
-        if !capped {
-            let broken = answer.wire.broken();
-            verdict::body_end(BodyEnd {
-                peer: recorder.peer(),
-                framing,
-                received: received as u64,
-                eof: answer.wire.eof(),
-                broken: broken.as_ref(),
-                error: error.as_ref().map(words),
-            })?;
-            if framing == Framing::Close && answer.wire.unclean() {
-                recorder.step(Event::Note {
-                    text: "the TLS connection ended without close_notify: the body may be cut".to_owned(),
-                });
-            }
+        recorder.set_body_bytes(received);
+        if complete || capped || malformed || !wire.read().await {
+            break (complete, capped);
+        }
+    };
+    if !complete && !capped {
+        verdict::body_end(BodyEnd {
+            peer: recorder.peer(),
+            framing,
+            received: received as u64,
+            broken: wire.broken(),
+            malformed,
+        })?;
+        if wire.unclean() {
+            recorder.step(Event::Note {
+                text: "the TLS connection ended without close_notify: the body may be cut".to_owned(),
+            });
         }
     }
     let bytes = u32::try_from(received).unwrap_or(u32::MAX);
-    recorder.step(Event::Body { bytes, framing: framing.as_str().to_owned(), capped });
+    recorder.step(Event::Body { bytes, framing: framing.as_str().into(), capped });
     Ok(())
-}
-
-/// The reader's error in words that hold nothing of what the server sent, and whether it is about the form.
-fn words(e: &PayloadError) -> (&'static str, bool) {
-    use std::io::ErrorKind;
-    match e {
-        PayloadError::Incomplete(Some(e)) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData) => {
-            ("a chunk's size or end is malformed", true)
-        }
-        PayloadError::EncodingCorrupted | PayloadError::Overflow => ("it cannot be decoded", true),
-        _ => ("it ended too early", false),
-    }
 }

@@ -1,11 +1,16 @@
-//! Mends an answer's head before awc reads it; pure.
+//! Reads an answer's head; pure. Parsing is httparse's, what the parts mean for a body is RFC 9112 section 6.3.
 //!
-//! awc's reader takes a 1xx for the final answer and loses the body of an HTTP/1.1 answer that ends with the
-//! connection. Here interim heads are dropped, and such an answer is shown to awc as HTTP/1.0, which it reads to the
-//! end. The true version and status are kept for the trace.
+//! ```text
+//!  bytes so far --look--> More | Interim (drop it, look again) | Final | Foreign | Bad
+//! ```
 
-/// A head, or heads of interim answers together, may not be longer; awc has the same limit for one.
+use super::redirect;
+
+/// A head, or heads of interim answers together, may not be longer.
 pub const MAX_HEAD: usize = 128 * 1024;
+
+/// More headers than any server sends in good faith.
+const MAX_HEADERS: usize = 96;
 
 /// How the body's end is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,18 +39,22 @@ impl Framing {
     }
 }
 
-/// What is known of a complete final head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A complete final head.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The digit behind `HTTP/1.`, as the server said.
-    pub minor: u8,
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    pub version: &'static str,
+    /// The status code.
+    pub status: u16,
     /// How its body ends, if it has one.
     pub framing: Framing,
+    /// Where a redirect leads to.
+    pub location: Option<Vec<u8>>,
 }
 
-/// What to do with the bytes that have come.
+/// What the bytes that have come hold.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Fix {
+pub enum Look {
     /// Not complete: wait for more.
     More,
     /// The first so many bytes are an interim answer with this status: drop them and look again.
@@ -55,41 +64,55 @@ pub enum Fix {
         /// Its status.
         status: u16,
     },
-    /// Pass everything on.
-    Pass(Head),
-    /// Not HTTP/1.x: pass on, awc will say so.
+    /// The first so many bytes are the head.
+    Final(Head, usize),
+    /// Not HTTP/1.x.
     Foreign,
+    /// HTTP/1.x, but not as it should be: what is wrong, with no word of the server's own.
+    Bad(&'static str),
 }
 
 const PREFIX: &[u8] = b"HTTP/1.";
+const BAD_HEADER: &str = "a header in it is malformed or contradicts another";
 
-/// Looks at `bytes`, the beginning of an answer of which the first `seen` hold no end of a head, and mends them.
-pub fn fix(bytes: &mut [u8], seen: usize) -> Fix {
+/// Looks at `bytes`, the beginning of an answer of which the first `seen` hold no end of a head.
+#[must_use]
+pub fn look(bytes: &[u8], seen: usize) -> Look {
     let known = bytes.len().min(PREFIX.len());
     if bytes[..known] != PREFIX[..known] {
-        return Fix::Foreign;
+        return Look::Foreign;
     }
-    let Some(end) = end_of_head(bytes, seen) else { return Fix::More };
-    let head = &mut bytes[..end];
-    // `HTTP/1.1 200` is the shortest thing that awc can read.
-    if head.len() < 12 || head[8] != b' ' {
-        return Fix::Foreign;
+    let Some(end) = end_of_head(bytes, seen) else { return Look::More };
+    if end < 12 || bytes[8] != b' ' {
+        return Look::Foreign; // `HTTP/1.1 200` is the shortest thing that says something
     }
-    let minor = head[7];
-    let status = &head[9..12];
-    if status[0] == b'1' && status != b"101" {
-        let status = status.iter().fold(0, |n, d| n * 10 + u16::from(d.saturating_sub(b'0').min(9)));
-        return Fix::Interim { bytes: end, status };
+    let mut headers = [const { std::mem::MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let result =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, &bytes[..end], &mut headers);
+    match result {
+        Ok(httparse::Status::Complete(_)) => {}
+        // The head has its end, so what is missing is missing.
+        Ok(httparse::Status::Partial) => return Look::Bad("its status line is malformed"),
+        Err(httparse::Error::Version) => return Look::Bad("its version is not HTTP/1.x"),
+        Err(httparse::Error::Status) => return Look::Bad("its status line is malformed"),
+        Err(httparse::Error::TooManyHeaders) => return Look::Bad("it has more than 96 headers"),
+        Err(_) => return Look::Bad(BAD_HEADER),
     }
-    let bodyless = status == b"204" || status == b"304" || status == b"101";
-    let framing = if bodyless { Framing::None } else { framing(head) };
-    if framing == Framing::Close && minor == b'1' {
-        head[7] = b'0';
+    let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
+        return Look::Bad("its status line is malformed");
+    };
+    if (100..200).contains(&status) && status != 101 {
+        return Look::Interim { bytes: end, status };
     }
-    Fix::Pass(Head { minor, framing })
+    let Some(framing) = framing(status, minor, parsed.headers) else { return Look::Bad(BAD_HEADER) };
+    let location = redirect::is_redirect(status)
+        .then(|| parsed.headers.iter().find(|h| h.name.eq_ignore_ascii_case("location")).map(|h| h.value.to_vec()));
+    let version = if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" };
+    Look::Final(Head { version, status, framing, location: location.flatten() }, end)
 }
 
-/// Just behind the empty line; bare line feeds count, as they do for awc.
+/// Just behind the empty line; bare line feeds count (RFC 9112 section 2.2).
 fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
     // The end may straddle what was seen: step back over a `\n\r`.
     let mut at = seen.saturating_sub(2);
@@ -104,20 +127,30 @@ fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
     None
 }
 
-fn framing(head: &[u8]) -> Framing {
-    let mut length = None;
-    for line in head.split(|b| *b == b'\n').skip(1) {
-        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            return Framing::Chunked; // it overrides a length; awc refuses every other coding
-        }
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let text = std::str::from_utf8(value).unwrap_or_default().trim();
-            length = length.or(Some(text.parse().unwrap_or(0))); // awc refuses what is no number
+/// How the body ends (RFC 9112 section 6.3); `None` when the headers contradict each other or say nothing clear.
+fn framing(status: u16, minor: u8, headers: &[httparse::Header<'_>]) -> Option<Framing> {
+    let (mut length, mut coding) = (None, None);
+    for header in headers {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        let text = || std::str::from_utf8(header.value).ok().map(str::trim);
+        if is("content-length") {
+            let text = text().filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?;
+            if length.replace(text.parse::<u64>().ok()?).is_some() {
+                return None;
+            }
+        } else if is("transfer-encoding") && coding.replace(text()?).is_some() {
+            return None;
         }
     }
-    length.map_or(Framing::Close, Framing::Length)
+    let body = match coding {
+        Some(coding) if minor == 1 && coding.eq_ignore_ascii_case("chunked") => Framing::Chunked, // overrides a length
+        Some(coding) if minor == 1 && coding.eq_ignore_ascii_case("identity") => {
+            length.map_or(Framing::Close, Framing::Length)
+        }
+        Some(_) => return None,
+        None => length.map_or(Framing::Close, Framing::Length),
+    };
+    Some(if matches!(status, 101 | 204 | 304) { Framing::None } else { body })
 }
 
 #[cfg(test)]
@@ -125,48 +158,82 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn fixed(text: &str) -> (Fix, String) {
-        let mut bytes = text.as_bytes().to_vec();
-        let fix = fix(&mut bytes, 0);
-        (fix, String::from_utf8(bytes).unwrap())
+    fn seen(text: &str) -> Look {
+        look(text.as_bytes(), 0)
+    }
+
+    fn framing_of(text: &str) -> Option<Framing> {
+        match seen(text) {
+            Look::Final(head, n) => {
+                assert_eq!(n, text.find("\r\n\r\n").unwrap() + 4);
+                Some(head.framing)
+            }
+            Look::Bad(_) => None,
+            other => panic!("{text}: {other:?}"),
+        }
     }
 
     #[test]
-    fn an_answer_that_ends_with_the_connection_becomes_http_1_0() {
-        let (fix, text) = fixed("HTTP/1.1 200 OK\r\nServer: x\r\n\r\nbody");
-        assert_eq!(fix, Fix::Pass(Head { minor: b'1', framing: Framing::Close }));
-        assert!(text.starts_with("HTTP/1.0 200 OK"));
-    }
-
-    #[test]
-    fn framed_and_bodyless_answers_stay_as_they_are() {
+    fn the_body_ends_as_the_rfc_says() {
         for (head, framing) in [
+            ("HTTP/1.1 200 OK\r\nServer: x\r\n\r\nbody", Framing::Close),
+            ("HTTP/1.0 200 OK\r\nServer: x\r\n\r\nbody", Framing::Close),
             ("HTTP/1.1 200 OK\r\ncontent-LENGTH: 12\r\n\r\n", Framing::Length(12)),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", Framing::Chunked),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 1\r\n\r\n", Framing::Length(1)),
             ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", Framing::None),
             ("HTTP/1.1 304 Not Modified\r\n\r\n", Framing::None),
             ("HTTP/1.1 101 Switching Protocols\r\n\r\n", Framing::None),
         ] {
-            let (fix, text) = fixed(head);
-            assert_eq!(fix, Fix::Pass(Head { minor: b'1', framing }), "{head}");
-            assert_eq!(text, head);
+            assert_eq!(framing_of(head), Some(framing), "{head}");
+        }
+    }
+
+    #[test]
+    fn headers_that_contradict_each_other_are_bad() {
+        for headers in [
+            "Content-Length: 1\r\nContent-Length: 2",
+            "Content-Length: +1",
+            "Content-Length: one",
+            "Content-Length: ",
+            "Content-Length: 99999999999999999999999",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Bad Name: x",
+            "X: a\0b",
+        ] {
+            let look = seen(&format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n"));
+            assert_eq!(look, Look::Bad(BAD_HEADER), "{headers}");
+        }
+        assert_eq!(framing_of("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), None);
+        assert_eq!(seen("HTTP/1.7 200 OK\r\n\r\n"), Look::Bad("its version is not HTTP/1.x"));
+        assert_eq!(seen("HTTP/1.1 2x0 OK\r\n\r\n"), Look::Bad("its status line is malformed"));
+        let many = "A: b\r\n".repeat(97);
+        assert_eq!(seen(&format!("HTTP/1.1 200 OK\r\n{many}\r\n")), Look::Bad("it has more than 96 headers"));
+    }
+
+    #[test]
+    fn only_a_redirect_leads_somewhere() {
+        for (status, location) in [(302, Some(b"/x".to_vec())), (200, None)] {
+            let Look::Final(head, _) = seen(&format!("HTTP/1.1 {status}\r\nlocation: /x\r\n\r\n")) else { panic!() };
+            assert_eq!((head.status, head.location), (status, location));
         }
     }
 
     #[test]
     fn interim_answers_are_named_with_their_length() {
         let interim = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
-        let (fix, _) = fixed(&format!("{interim}HTTP/1.1 200 OK\r\n\r\n"));
-        assert_eq!(fix, Fix::Interim { bytes: interim.len(), status: 103 });
+        let look = seen(&format!("{interim}HTTP/1.1 200 OK\r\n\r\n"));
+        assert_eq!(look, Look::Interim { bytes: interim.len(), status: 103 });
     }
 
     #[test]
-    fn half_heads_wait_and_other_protocols_pass() {
+    fn half_heads_wait_and_other_protocols_are_foreign() {
         for text in ["", "H", "HTTP/1", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n\r"] {
-            assert_eq!(fixed(text).0, Fix::More, "{text:?}");
+            assert_eq!(seen(text), Look::More, "{text:?}");
         }
         for text in ["SSH-2.0-x\r\n", "HTTP/2.0 200\r\n\r\n", "ICY 200 OK\r\n\r\n", "x", "HTTP/1.1\n\n"] {
-            assert_eq!(fixed(text).0, Fix::Foreign, "{text:?}");
+            assert_eq!(seen(text), Look::Foreign, "{text:?}");
         }
     }
 
@@ -176,21 +243,20 @@ mod tests {
             let text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nServer: x\r\n\r\nabc";
             let text = if bare { text.replace('\r', "") } else { text.to_owned() };
             let cut = cut.min(text.len());
-            let mut whole = text.clone().into_bytes();
-            let mut piece = text.as_bytes()[..cut].to_vec();
-            let expected = fix(&mut whole, 0);
-            let first = fix(&mut piece, 0);
-            let result = if first == Fix::More { fix(&mut text.into_bytes(), cut) } else { first };
-            prop_assert_eq!(result, expected);
+            let first = look(&text.as_bytes()[..cut], 0);
+            let result = if first == Look::More { look(text.as_bytes(), cut) } else { first };
+            prop_assert_eq!(result, seen(&text));
         }
 
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), seen in 0usize..200) {
             let mut prefixed = b"HTTP/1.1 ".to_vec();
             prefixed.extend(&bytes);
-            for mut b in [bytes, prefixed] {
-                let seen = seen.min(b.len());
-                fix(&mut b, seen);
+            let mut whole = b"HTTP/1.1 200 OK\r\n".to_vec();
+            whole.extend(&bytes);
+            whole.extend(b"\r\n\r\n");
+            for b in [bytes, prefixed, whole] {
+                look(&b, seen.min(b.len()));
             }
         }
     }

@@ -11,15 +11,16 @@
 //! arbiter; [`ScriptedProber`] is its double for tests.
 
 pub mod body;
+pub mod chunks;
 pub mod gate;
 pub mod head;
 pub mod http;
-pub mod io;
 pub mod recorder;
 pub mod redirect;
 pub mod request;
 pub mod scripted;
 pub mod verdict;
+pub mod wire;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -27,7 +28,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::http::header::{self, HeaderValue};
 use tokio::sync::mpsc::UnboundedSender;
 use url::Position;
 
@@ -100,7 +100,7 @@ pub struct HttpProber {
     extra_gate: Gate,
     secrets: Arc<SecretPolicy>,
     clock: Clock,
-    user_agent: HeaderValue,
+    user_agent: String,
     body_cap: usize,
 }
 
@@ -110,8 +110,10 @@ impl HttpProber {
     /// # Errors
     /// When a setting cannot be used.
     pub fn new(settings: ProbeSettings, secrets: SecretPolicy, clock: Clock) -> Result<HttpProber, ProbeSetupError> {
-        let user_agent = HeaderValue::from_str(&settings.user_agent)
-            .map_err(|_| ProbeSetupError::UserAgent(crate::model::text::quoted(&settings.user_agent)))?;
+        let user_agent = settings.user_agent;
+        if !request::fits_header(&user_agent) {
+            return Err(ProbeSetupError::UserAgent(crate::model::text::quoted(&user_agent)));
+        }
         let resolver = ResolverSettings {
             name_servers: settings.name_servers,
             timeout: settings.resolve_timeout,
@@ -180,7 +182,7 @@ impl HttpProber {
         }
         let mut answer = self.hop(target, &first, authorization.as_ref(), recorder).await?;
         let mut method = first.method;
-        if target.redirects > 0 && redirect::is_redirect(answer.status) {
+        if target.redirects > 0 && redirect::is_redirect(answer.head.status) {
             let mut hops = vec![first];
             while let Some(next) = follow(target, &hops, &answer, authorization.as_ref())? {
                 let shown = shown(&next, target, authorization.as_ref());
@@ -193,7 +195,8 @@ impl HttpProber {
             }
         }
         body::drain(&mut answer, method, self.body_cap, recorder).await?;
-        let (status, ok) = (answer.status, target.expect.contains(answer.status));
+        let status = answer.head.status;
+        let ok = target.expect.contains(status);
         recorder.step(Event::Check { expected: target.expect.to_string(), status, ok });
         if ok {
             return Ok(status);
@@ -231,15 +234,13 @@ fn follow<'a>(
     answer: &Answer,
     authorization: Option<&Authorization>,
 ) -> Result<Option<Hop<'a>>, Failure> {
-    if !redirect::is_redirect(answer.status) {
-        return Ok(None);
-    }
-    let Some(location) = answer.response.headers().get(header::LOCATION) else { return Ok(None) };
-    let location = String::from_utf8_lossy(location.as_bytes());
+    let status = answer.head.status;
+    let Some(location) = &answer.head.location else { return Ok(None) };
+    let location = String::from_utf8_lossy(location);
     let failure = |why: &str| {
-        Failure::new(Reason::Redirect, format!("following the redirect {} of hop {}: {why}", answer.status, hops.len()))
+        Failure::new(Reason::Redirect, format!("following the redirect {status} of hop {}: {why}", hops.len()))
     };
-    let next = redirect::next(&target.url, hops, answer.status, &location, target.redirects).map_err(|why| {
+    let next = redirect::next(&target.url, hops, status, &location, target.redirects).map_err(|why| {
         let secret = request::leaks(&why, target, authorization);
         failure(if secret { "its location repeats a secret and leads nowhere" } else { &why })
     })?;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use awc::http::uri::{PathAndQuery, Uri};
 use base64::Engine;
 use url::Position;
 
@@ -20,7 +18,7 @@ use crate::secret::{Secret, SecretError, SecretPolicy};
 
 /// An `Authorization` header that is ready to be sent.
 pub struct Authorization {
-    value: HeaderValue,
+    value: Secret,
     secret: Secret,
 }
 
@@ -50,14 +48,19 @@ pub async fn authorization(
             ("token", token, text)
         }
     };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| {
-        Failure::complete(
+    if !fits_header(&text) {
+        return Err(Failure::complete(
             Reason::AuthConfig,
             format!("preparing {} authentication: `{field}` holds a character that no header can carry", auth.kind()),
-        )
-    })?;
-    value.set_sensitive(true);
-    Ok(Some(Authorization { value, secret }))
+        ));
+    }
+    Ok(Some(Authorization { value: Secret::new(text), secret }))
+}
+
+/// Whether a header may have this value (RFC 9110 section 5.5, without the obsolete bytes above ASCII).
+#[must_use]
+pub fn fits_header(value: &str) -> bool {
+    value.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
 }
 
 /// The files with secrets that are being read, each under its policy.
@@ -94,75 +97,57 @@ fn words(e: &SecretError) -> String {
     }
 }
 
-/// The request line's URI. Scheme and authority are for awc only: the connection stands already, and `http` keeps
-/// awc from any TLS of its own.
-///
-/// # Errors
-/// When the path cannot stand in a request line, which a checked URL does not allow.
-pub fn uri(hop: &Hop<'_>) -> Result<Uri, Failure> {
-    let path = PathAndQuery::try_from(&hop.url[Position::BeforePath..Position::AfterQuery]);
-    path.ok()
-        .and_then(|path| Uri::builder().scheme("http").authority("target").path_and_query(path).build().ok())
-        .ok_or_else(|| Failure::new(Reason::Internal, "writing the request: its path is not fit for HTTP"))
-}
-
-/// Fills in the headers of one hop.
-///
-/// # Errors
-/// When a header cannot be sent, which a checked target does not allow.
-pub fn headers(
-    map: &mut HeaderMap,
-    target: &Target,
-    hop: &Hop<'_>,
-    authorization: Option<&Authorization>,
-    user_agent: &HeaderValue,
-) -> Result<(), Failure> {
-    let unfit = |name: &str| Failure::new(Reason::Internal, format!("writing the request: header {name} is not fit"));
+/// The whole request: line, headers, body. What a person wrote was checked before, so it can stand as it is.
+#[must_use]
+pub fn message(target: &Target, hop: &Hop<'_>, authorization: Option<&Authorization>, user_agent: &str) -> Vec<u8> {
+    let body = target.body.as_deref().filter(|_| hop.with_body).unwrap_or_default();
+    let mut out = Vec::with_capacity(512 + body.len());
+    let path = &hop.url[Position::BeforePath..Position::AfterQuery];
+    put(&mut out, &[hop.method.as_str(), " ", path, " HTTP/1.1\r\n"]);
     let host = match &target.host {
         Some(host) if hop.same_origin => host.as_str(),
         _ => &hop.url[Position::BeforeHost..Position::AfterPort],
     };
-    map.insert(header::HOST, HeaderValue::from_str(host).map_err(|_| unfit("host"))?);
+    put(&mut out, &["host: ", host, "\r\n"]);
+    let authorization = authorization.filter(|_| hop.same_origin);
+    let (mut has_agent, mut has_accept) = (false, false);
     for (name, value) in &target.headers {
         let about_body = name.len() > 8 && name.as_bytes()[..8].eq_ignore_ascii_case(b"content-");
-        if (!hop.same_origin && is_secret_header(name)) || (about_body && !hop.with_body && target.body.is_some()) {
+        if (!hop.same_origin && is_secret_header(name))
+            || (about_body && !hop.with_body && target.body.is_some())
+            || (authorization.is_some() && name.eq_ignore_ascii_case("authorization"))
+        {
             continue;
         }
-        let value = HeaderValue::from_str(value).or_else(|_| HeaderValue::from_bytes(value.as_bytes()));
-        map.append(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit(name))?, value.map_err(|_| unfit(name))?);
+        has_agent |= name.eq_ignore_ascii_case("user-agent");
+        has_accept |= name.eq_ignore_ascii_case("accept");
+        put(&mut out, &[name, ": ", value, "\r\n"]);
     }
-    if let Some(authorization) = authorization
-        && hop.same_origin
-    {
-        map.insert(header::AUTHORIZATION, authorization.value.clone());
+    if let Some(authorization) = authorization {
+        put(&mut out, &["authorization: ", authorization.value.expose(), "\r\n"]);
     }
-    if !map.contains_key(header::USER_AGENT) {
-        map.insert(header::USER_AGENT, user_agent.clone());
+    if !has_agent {
+        put(&mut out, &["user-agent: ", user_agent, "\r\n"]);
     }
-    if !map.contains_key(header::ACCEPT) {
-        map.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    if !has_accept {
+        put(&mut out, &["accept: */*\r\n"]);
     }
-    Ok(())
+    if !body.is_empty() || says_empty(hop.method) {
+        put(&mut out, &["content-length: ", &body.len().to_string(), "\r\n"]);
+    }
+    put(&mut out, &["connection: close\r\n\r\n", body]);
+    out
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// Whether a request without a body says so with `Content-Length: 0` (RFC 9110 section 8.6).
-#[must_use]
-pub fn says_empty(method: Method) -> bool {
+fn says_empty(method: Method) -> bool {
     matches!(method, Method::Post | Method::Put | Method::Patch)
-}
-
-/// The method for awc.
-#[must_use]
-pub fn method(method: Method) -> awc::http::Method {
-    match method {
-        Method::Get => awc::http::Method::GET,
-        Method::Put => awc::http::Method::PUT,
-        Method::Post => awc::http::Method::POST,
-        Method::Delete => awc::http::Method::DELETE,
-        Method::Head => awc::http::Method::HEAD,
-        Method::Patch => awc::http::Method::PATCH,
-        Method::Options => awc::http::Method::OPTIONS,
-    }
 }
 
 /// So many characters in common with a secret are too many to be shown.
@@ -186,7 +171,7 @@ pub fn host_leaks(host: &str, target: &Target, authorization: Option<&Authorizat
 
 fn any_secret(target: &Target, authorization: Option<&Authorization>, found: impl Fn(&[u8]) -> bool) -> bool {
     let of_auth = authorization.is_some_and(|a| {
-        let value = a.value.as_bytes();
+        let value = a.value.expose().as_bytes();
         let encoded = value.iter().position(|b| *b == b' ').map_or(value, |at| &value[at + 1..]);
         found(encoded) || found(a.secret.expose().as_bytes())
     });

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::head::Framing;
-use super::io::Broken;
 use super::recorder::Phase;
+use super::wire::Broken;
 use crate::model::reason::Reason;
 use crate::net::{NetError, TlsError};
 
@@ -110,18 +110,14 @@ pub struct NoHead<'a> {
     pub peer: Option<SocketAddr>,
     /// How the connection broke.
     pub broken: Option<&'a Broken>,
-    /// The server closed its side.
-    pub eof: bool,
     /// The request had gone out as a whole.
     pub sent: bool,
     /// Bytes that came.
     pub received: u64,
-    /// The head was too long to go on.
-    pub too_large: bool,
     /// It does not begin as HTTP/1.x does: how it begins, or that this is not shown.
     pub foreign: Option<&'a str>,
-    /// What the reader said.
-    pub error: &'a str,
+    /// It is HTTP/1.x, but not as it should be.
+    pub error: Option<&'static str>,
 }
 
 /// There is no head.
@@ -139,13 +135,10 @@ pub fn no_head(seen: NoHead<'_>) -> Failure {
     if let Some(broken) = seen.broken {
         return broke(&doing, broken, within);
     }
-    if seen.too_large {
-        return Failure::new(Reason::Protocol, format!("{doing}: it is longer than 128 KiB"));
+    if let Some(error) = seen.error {
+        return Failure::new(Reason::Protocol, format!("{doing}: {error}"));
     }
-    if seen.eof {
-        return Failure::new(Reason::ClosedEarly, format!("{doing}: the connection was closed {within}"));
-    }
-    Failure::new(Reason::Protocol, format!("{doing}: {}", seen.error))
+    Failure::new(Reason::ClosedEarly, format!("{doing}: the connection was closed {within}"))
 }
 
 /// A connection that broke.
@@ -159,7 +152,7 @@ pub fn broke(doing: &str, broken: &Broken, within: &str) -> Failure {
     }
 }
 
-/// How the reading of a body ended.
+/// How the reading of a body ended before its end was seen.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyEnd<'a> {
     /// From whom.
@@ -168,43 +161,35 @@ pub struct BodyEnd<'a> {
     pub framing: Framing,
     /// Bytes that came.
     pub received: u64,
-    /// The server closed its side.
-    pub eof: bool,
-    /// How the connection broke.
+    /// How the connection broke; `None`: the server closed it.
     pub broken: Option<&'a Broken>,
-    /// What the reader said, and whether it was about the form of the body.
-    pub error: Option<(&'a str, bool)>,
+    /// A chunk's size or end is malformed.
+    pub malformed: bool,
 }
 
-/// Whether a body is whole.
+/// Whether a body without a seen end is whole: only one that ends with the connection is.
 ///
 /// # Errors
 /// What it lacks.
 pub fn body_end(seen: BodyEnd<'_>) -> Result<(), Failure> {
     let peer = seen.peer.map_or_else(|| "the server".to_owned(), |p| p.to_string());
-    let doing = format_args!("reading the body from {peer}");
+    let doing = format!("reading the body from {peer}");
     let came = match seen.framing {
         Framing::Length(n) => format!("after {} of {n} bytes", seen.received),
         _ => format!("after {} bytes", seen.received),
     };
     if let Some(broken) = seen.broken {
-        return Err(broke(&doing.to_string(), broken, &came));
+        return Err(broke(&doing, broken, &came));
     }
-    if let Some((text, true)) = seen.error {
-        return Err(Failure::new(Reason::Protocol, format!("{doing}: its framing is broken {came}: {text}")));
+    if seen.malformed {
+        let text = format!("{doing}: its framing is broken {came}: a chunk's size or end is malformed");
+        return Err(Failure::new(Reason::Protocol, text));
     }
-    let truncated = match seen.framing {
-        Framing::Length(n) => seen.received < n,
-        Framing::Chunked => seen.eof,
-        Framing::None | Framing::Close => false,
-    };
-    match seen.error {
-        _ if truncated => Err(Failure::new(Reason::ClosedEarly, format!("{doing}: the connection was closed {came}"))),
-        Some((_, _)) if seen.eof => {
+    match seen.framing {
+        Framing::None | Framing::Close => Ok(()),
+        Framing::Length(_) | Framing::Chunked => {
             Err(Failure::new(Reason::ClosedEarly, format!("{doing}: the connection was closed {came}")))
         }
-        Some((text, _)) => Err(Failure::new(Reason::Protocol, format!("{doing}: {text} {came}"))),
-        None => Ok(()),
     }
 }
 
@@ -244,16 +229,16 @@ mod tests {
 
     #[test]
     fn truncation_is_judged_by_framing() {
-        let end = |framing, received, eof, error| {
-            body_end(BodyEnd { peer: PEER, framing, received, eof, broken: None, error }).err().map(|f| f.reason)
+        let end = |framing, malformed| {
+            body_end(BodyEnd { peer: PEER, framing, received: 5, broken: None, malformed }).err().map(|f| f.reason)
         };
-        assert_eq!(end(Framing::Length(100), 5, true, None), Some(Reason::ClosedEarly));
-        assert_eq!(end(Framing::Length(5), 5, false, None), None);
-        assert_eq!(end(Framing::Chunked, 5, true, None), Some(Reason::ClosedEarly));
-        assert_eq!(end(Framing::Chunked, 5, false, None), None);
-        assert_eq!(end(Framing::Close, 5, true, None), None);
-        assert_eq!(end(Framing::Chunked, 5, false, Some(("bad chunk", true))), Some(Reason::Protocol));
-        assert_eq!(end(Framing::Chunked, 5, true, Some(("left over", false))), Some(Reason::ClosedEarly));
+        assert_eq!(end(Framing::Length(100), false), Some(Reason::ClosedEarly));
+        assert_eq!(end(Framing::Chunked, false), Some(Reason::ClosedEarly));
+        assert_eq!(end(Framing::Close, false), None);
+        assert_eq!(end(Framing::Chunked, true), Some(Reason::Protocol));
+        let broken = Some(&Broken::Reset);
+        let reset = body_end(BodyEnd { peer: PEER, framing: Framing::Close, received: 5, broken, malformed: false });
+        assert_eq!(reset.err().map(|f| f.reason), Some(Reason::Reset));
     }
 
     #[test]
