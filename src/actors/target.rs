@@ -1,15 +1,16 @@
 //! The actor of one target: keeps its schedule and carries out what `account` decides.
 //!
 //! ```text
-//!   alarm(next due) -> Pacer::wake -> probe task (own task: a panic stays in it)
+//!   alarm(next due) -> Pacer::wake -> probe (a panic stays in it)
 //!                                        '-> account() -> Entry, Recorder, log -> Pacer::finished
 //! ```
 
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use tokio::task::JoinHandle;
+use futures_util::FutureExt;
 
 use super::arbiter::Local;
 use super::supervisor::Died;
@@ -56,7 +57,7 @@ pub struct TargetActor {
     generation: u64,
     pacer: Pacer,
     alarm: SpawnHandle,
-    running: Option<AbortOnDrop>,
+    running: SpawnHandle,
     last_good: Option<Box<Trace>>,
     stopped_on_purpose: bool,
 }
@@ -66,15 +67,6 @@ struct Finished {
     started: Mono,
     outcome: Outcome,
     trace: Trace,
-}
-
-/// A task that ends with its owner.
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl TargetActor {
@@ -93,7 +85,7 @@ impl TargetActor {
             generation: start.generation,
             pacer,
             alarm: SpawnHandle::default(),
-            running: None,
+            running: SpawnHandle::default(),
             last_good: None,
             stopped_on_purpose: false,
         }
@@ -113,8 +105,7 @@ impl TargetActor {
     fn start_probe(&mut self, due: Option<Mono>, ctx: &mut Context<Self>) {
         let local = Rc::clone(&self.local);
         let target = Arc::clone(&self.target);
-        // A task of its own contains a panic. The probe's future is large: it is made after admission.
-        let task: JoinHandle<Finished> = actix_rt::spawn(async move {
+        let probe = async move {
             let permits = match due {
                 Some(_) => (local.prober.admit().await, None),
                 None => (None, local.prober.admit_extra().await),
@@ -126,30 +117,30 @@ impl TargetActor {
                 statistics.scheduled_start(started, started.us_since(due));
             }
             let _in_flight = InFlight::enter(&local);
+            // The probe's future is large: it is made after admission.
             let (outcome, trace) = Box::pin(local.prober.probe(&target, None)).await;
             drop(permits);
             Finished { started, outcome, trace }
-        });
-        self.running = Some(AbortOnDrop(task.abort_handle()));
-        ctx.spawn(task.into_actor(self).map(move |joined, actor, ctx| actor.finished(due, joined, ctx)));
+        };
+        // A panic stays in the probe. What it leaves half done is its own, or locked for single assignments only.
+        let contained = AssertUnwindSafe(probe).catch_unwind();
+        self.running = ctx.spawn(contained.into_actor(self).map(move |end, actor, ctx| {
+            actor.finished(due, end.ok(), ctx);
+        }));
     }
 
-    fn finished(
-        &mut self,
-        due: Option<Mono>,
-        joined: Result<Finished, tokio::task::JoinError>,
-        ctx: &mut Context<Self>,
-    ) {
-        self.running = None;
-        let panicked = joined.is_err();
-        let finished = joined.unwrap_or_else(|error| {
-            let outcome = panicked_outcome(&error);
+    /// `None`: it panicked.
+    fn finished(&mut self, due: Option<Mono>, end: Option<Finished>, ctx: &mut Context<Self>) {
+        let panicked = end.is_none();
+        let finished = end.unwrap_or_else(|| {
+            let description = format!("the probe panicked; {}", Reason::Internal.usually());
             let mut trace = Trace::default();
-            trace.push(
-                0,
-                Event::Failed { reason: Reason::Internal, description: outcome.description.clone().into_owned() },
-            );
-            Finished { started: due.unwrap_or_else(|| self.local.clock.now()), outcome, trace }
+            trace.push(0, Event::Failed { reason: Reason::Internal, description: description.clone() });
+            Finished {
+                started: due.unwrap_or_else(|| self.local.clock.now()),
+                outcome: Outcome::not_passed(Reason::Internal, description),
+                trace,
+            }
         });
         let Finished { started, outcome, trace } = finished;
         let started_at = self.local.clock.utc(started);
@@ -191,7 +182,7 @@ impl TargetActor {
         });
         if probe.outcome.verdict == Verdict::Pass {
             let mut trace = probe.trace;
-            trace.steps.shrink_to_fit();
+            trace.fit();
             self.last_good = Some(Box::new(trace));
         }
     }
@@ -216,11 +207,6 @@ impl TargetActor {
 
 fn schedule(local: &Local, target: &Target) -> Schedule {
     Schedule::new(target.id, target.frequency, local.clock.wall_us_at_zero())
-}
-
-fn panicked_outcome(error: &tokio::task::JoinError) -> Outcome {
-    let what = if error.is_panic() { "the probe panicked" } else { "the probe was cancelled" };
-    Outcome::not_passed(Reason::Internal, format!("{what}; {}", Reason::Internal.usually()))
 }
 
 /// Counts a probe as in flight while it lives, however it ends.
@@ -282,7 +268,7 @@ impl Handler<StopTarget> for TargetActor {
 
     fn handle(&mut self, _: StopTarget, ctx: &mut Self::Context) {
         self.stopped_on_purpose = true;
-        self.running = None;
+        ctx.cancel_future(self.running);
         self.record_missed();
         // What comes after the answer, as a withdrawal, must not overtake what waits for company here.
         self.local.recorder.flush();

@@ -1,5 +1,6 @@
 //! `pass_result`: which status codes count as PASS.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A set of HTTP status codes, written `200`, `200-299` or `200,204,301-303`.
@@ -37,6 +38,15 @@ impl StatusSet {
     #[must_use]
     pub fn contains(&self, status: u16) -> bool {
         self.ranges.iter().any(|&(from, to)| (from..=to).contains(&status))
+    }
+
+    /// The text form; the usual one costs no memory.
+    #[must_use]
+    pub fn text(&self) -> Cow<'static, str> {
+        match self.ranges[..] {
+            [(200, 200)] => Cow::Borrowed("200"),
+            _ => Cow::Owned(self.to_string()),
+        }
     }
 }
 

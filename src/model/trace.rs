@@ -3,6 +3,7 @@
 //! Steps are data, not text: a passing probe's trace costs a few dozen nanoseconds a step and is rendered only
 //! when somebody looks. No step holds a secret: header values, bodies and userinfo never enter a trace.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +19,7 @@ pub enum Event {
     /// A hop begins: the first request, or a redirect's next one.
     Request {
         /// The method.
-        method: String,
+        method: Cow<'static, str>,
         /// The URL without userinfo.
         url: String,
     },
@@ -61,7 +62,7 @@ pub enum Event {
     /// The TLS handshake is complete.
     TlsDone {
         /// `TLSv1.3` or `TLSv1.2`.
-        version: String,
+        version: Cow<'static, str>,
         /// The cipher suite's IANA name.
         cipher: String,
     },
@@ -81,7 +82,7 @@ pub enum Event {
     /// The authentication has been prepared: its kind, never its content.
     Auth {
         /// `BASIC`, `BEARER` or `OPENSTACK`.
-        kind: String,
+        kind: Cow<'static, str>,
     },
     /// The request has been handed to the kernel.
     Sent {
@@ -98,7 +99,7 @@ pub enum Event {
     /// The final answer's head is complete.
     Head {
         /// `HTTP/1.1` or `HTTP/1.0`, as the server said.
-        version: String,
+        version: Cow<'static, str>,
         /// Its status.
         status: u16,
     },
@@ -107,7 +108,7 @@ pub enum Event {
         /// Bytes read.
         bytes: u32,
         /// `length`, `chunked`, `close` (ends with the connection) or `none`.
-        framing: String,
+        framing: Cow<'static, str>,
         /// More was left unread beyond the cap.
         capped: bool,
     },
@@ -119,7 +120,7 @@ pub enum Event {
     /// The answer was compared with the expectation.
     Check {
         /// What was asked, as in `pass_result`.
-        expected: String,
+        expected: Cow<'static, str>,
         /// What came.
         status: u16,
         /// Whether it fits.
@@ -162,6 +163,13 @@ impl Trace {
     pub fn push(&mut self, at_us: u32, event: Event) {
         let at_us = self.steps.last().map_or(at_us, |last| at_us.max(last.at_us));
         self.steps.push(Step { at_us, event });
+    }
+
+    /// Gives memory back that the steps do not use, where it is more than a step or two.
+    pub fn fit(&mut self) {
+        if self.steps.capacity() > self.steps.len() + 2 {
+            self.steps.shrink_to_fit();
+        }
     }
 
     /// One line a step with `[OK]` or `[FAIL]`, each prefixed by its offset in milliseconds.

@@ -101,27 +101,27 @@ impl Net {
         Net { resolver: Resolver::new(settings, clock.clone()), tls: TlsProfiles::new(clock) }
     }
 
-    /// Resolves, connects and, where asked, shakes hands.
+    /// Resolves, connects and, where asked, shakes hands. Resolving and TLS are boxed: a plain probe need not carry them.
     ///
     /// # Errors
     /// The step that failed, with its reason.
     pub async fn connect(&self, to: Endpoint<'_>, observer: &dyn Observer) -> Result<Connection, NetError> {
         let trust = match to.tls {
-            Some(options) => self.tls.trust(options, observer).await?,
+            Some(options) => Box::pin(self.tls.trust(options, observer)).await?,
             None => None,
         };
         let tcp = match &to.host {
             url::Host::Ipv4(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), observer).await?,
             url::Host::Ipv6(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), observer).await?,
             url::Host::Domain(name) => {
-                let addresses = self.resolver.resolve(name, observer).await?;
-                dial::any(&addresses, to.port, observer).await?
+                let addresses = Box::pin(self.resolver.resolve(name, observer)).await?;
+                Box::pin(dial::any(&addresses, to.port, observer)).await?
             }
         };
         match to.tls {
             None => Ok(Connection::Plain(tcp)),
             Some(options) => {
-                let stream = self.tls.handshake(tcp, to.host, options, trust, observer).await?;
+                let stream = Box::pin(self.tls.handshake(tcp, to.host, options, trust, observer)).await?;
                 Ok(Connection::Tls(Box::new(stream)))
             }
         }

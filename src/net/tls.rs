@@ -8,6 +8,7 @@
 //! Resumption is off: a resumed session skips the verification of the certificate, and a monitor would not see it
 //! expire.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -151,7 +152,9 @@ impl TlsProfiles {
             Ok(stream) => {
                 let (_, session) = stream.get_ref();
                 observer.event(Event::TlsDone {
-                    version: session.protocol_version().map_or(String::new(), |v| format!("{v:?}").replace("_", ".")),
+                    version: session
+                        .protocol_version()
+                        .map_or(Cow::Borrowed(""), |v| format!("{v:?}").replace("_", ".").into()),
                     cipher: session
                         .negotiated_cipher_suite()
                         .map_or(String::new(), |c| iana(&format!("{:?}", c.suite()))),

@@ -38,6 +38,7 @@ use self::redirect::Hop;
 use self::request::Authorization;
 use self::verdict::Failure;
 use crate::clock::Clock;
+use crate::model::auth::Auth;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::target::{Target, TlsOptions};
@@ -175,10 +176,13 @@ impl HttpProber {
 
     async fn run(&self, target: &Target, recorder: &Rc<Recorder>) -> Result<u16, Failure> {
         let first = Hop { url: Cow::Borrowed(&target.url), method: target.method, with_body: true, same_origin: true };
-        recorder.step(Event::Request { method: first.method.as_str().to_owned(), url: first.url.as_str().to_owned() });
-        let authorization = request::authorization(&target.auth, &self.secrets, recorder.as_ref()).await?;
+        recorder.step(Event::Request { method: first.method.as_str().into(), url: first.url.as_str().to_owned() });
+        let authorization = match &target.auth {
+            Auth::None => None,
+            auth => Box::pin(request::authorization(auth, &self.secrets, recorder.as_ref())).await?,
+        };
         if authorization.is_some() {
-            recorder.step(Event::Auth { kind: target.auth.kind().to_owned() });
+            recorder.step(Event::Auth { kind: target.auth.kind().into() });
         }
         let mut answer = self.hop(target, &first, authorization.as_ref(), recorder).await?;
         let mut method = first.method;
@@ -188,7 +192,7 @@ impl HttpProber {
                 let shown = shown(&next, target, authorization.as_ref());
                 recorder.step(Event::Redirect { to: shown.clone() });
                 drop(answer);
-                recorder.step(Event::Request { method: next.method.as_str().to_owned(), url: shown });
+                recorder.step(Event::Request { method: next.method.as_str().into(), url: shown });
                 answer = self.hop(target, &next, authorization.as_ref(), recorder).await?;
                 method = next.method;
                 hops.push(next);
@@ -197,7 +201,7 @@ impl HttpProber {
         body::drain(&mut answer, method, self.body_cap, recorder).await?;
         let status = answer.head.status;
         let ok = target.expect.contains(status);
-        recorder.step(Event::Check { expected: target.expect.to_string(), status, ok });
+        recorder.step(Event::Check { expected: target.expect.text(), status, ok });
         if ok {
             return Ok(status);
         }

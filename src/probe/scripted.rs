@@ -59,7 +59,7 @@ impl ScriptedProber {
         };
         step(
             Duration::ZERO,
-            Event::Request { method: target.method.as_str().to_owned(), url: target.url.as_str().to_owned() },
+            Event::Request { method: target.method.as_str().into(), url: target.url.as_str().to_owned() },
         );
         let (after, mut outcome) = match (self.0)(target) {
             Script::Answer { after, outcome } => (after, outcome),
@@ -79,7 +79,7 @@ impl ScriptedProber {
                 step(after, Event::Failed { reason, description: outcome.description.clone().into_owned() });
             }
             (None, Some(status)) => {
-                step(after, Event::Check { expected: target.expect.to_string(), status, ok: true });
+                step(after, Event::Check { expected: target.expect.text(), status, ok: true });
             }
             (None, None) => {}
         }

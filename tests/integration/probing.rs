@@ -119,7 +119,7 @@ impl Found {
     /// The body as the trace tells it: bytes, framing, capped.
     pub fn body(&self) -> Option<(u32, &str, bool)> {
         self.trace.steps.iter().find_map(|s| match &s.event {
-            Event::Body { bytes, framing, capped } => Some((*bytes, framing.as_str(), *capped)),
+            Event::Body { bytes, framing, capped } => Some((*bytes, framing.as_ref(), *capped)),
             _ => None,
         })
     }
