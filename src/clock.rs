@@ -1,11 +1,12 @@
 //! The only place that reads time.
 //!
 //! A [`Clock`] ties the monotonic clock to the wall clock once, at its making: due times are then followed on the
-//! monotonic clock and cannot be moved by a step of the wall clock. [`Clock::manual`] is the double for tests: time
-//! passes when the test says so.
+//! monotonic clock and cannot be moved by a step of the wall clock. What people and the database are shown follows such
+//! a step (a clock that was set, a machine that slept): [`Clock::follow_wall`]. [`Clock::manual`] is the double for
+//! tests: time passes when the test says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::time::{Mono, UtcMs};
@@ -19,6 +20,9 @@ pub fn wall_now() -> UtcMs {
     UtcMs(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// A smaller difference is no step: both clocks are read one after the other, and are slewed together.
+pub const STEP: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// A clock; clones share it.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Inner>);
@@ -28,6 +32,8 @@ struct Inner {
     source: Source,
     /// Wall-clock microseconds (UTC) at `Mono(0)`.
     wall_us_at_zero: u64,
+    /// By how much the wall clock has stepped since then, in microseconds.
+    stepped_us: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -46,6 +52,7 @@ impl Clock {
         Clock(Arc::new(Inner {
             source: Source::System(origin),
             wall_us_at_zero: u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
+            stepped_us: AtomicI64::new(0),
         }))
     }
 
@@ -55,6 +62,7 @@ impl Clock {
         Clock(Arc::new(Inner {
             source: Source::Manual(AtomicU64::new(0)),
             wall_us_at_zero: wall.0.max(0).unsigned_abs() * 1000,
+            stepped_us: AtomicI64::new(0),
         }))
     }
 
@@ -77,21 +85,57 @@ impl Clock {
         }
     }
 
-    /// Wall-clock microseconds (UTC) at `Mono(0)`.
+    /// Wall-clock microseconds (UTC) at `Mono(0)`, as they were then: what due times are reckoned from.
     #[must_use]
     pub fn wall_us_at_zero(&self) -> u64 {
         self.0.wall_us_at_zero
     }
 
+    /// Looks at the machine's wall clock, to be called about once a second: when it has stepped, the times shown by this
+    /// clock go by it from now on. A manual clock stays as it is.
+    pub fn follow_wall(&self) {
+        if let Source::System(_) = self.0.source {
+            self.follow(wall_now());
+        }
+    }
+
+    fn follow(&self, now: UtcMs) {
+        let off = (now.0 - self.utc_now().0) * 1000;
+        if off.unsigned_abs() > crate::model::time::micros(STEP) {
+            self.0.stepped_us.fetch_add(off, Ordering::Relaxed);
+        }
+    }
+
     /// The wall-clock time of a moment.
     #[must_use]
     pub fn utc(&self, at: Mono) -> UtcMs {
-        UtcMs(i64::try_from((self.0.wall_us_at_zero + at.0) / 1000).unwrap_or(i64::MAX))
+        let unstepped = i64::try_from(self.0.wall_us_at_zero + at.0).unwrap_or(i64::MAX);
+        UtcMs(unstepped.saturating_add(self.0.stepped_us.load(Ordering::Relaxed)) / 1000)
     }
 
     /// Now, for people and the database.
     #[must_use]
     pub fn utc_now(&self) -> UtcMs {
         self.utc(self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_step_of_the_wall_clock_moves_what_is_shown_and_not_what_is_due() {
+        let clock = Clock::manual(UtcMs(1_000_000));
+        clock.advance(Duration::from_secs(1));
+        clock.follow(UtcMs(1_001_050));
+        assert_eq!(clock.utc_now(), UtcMs(1_001_000), "slewing is no step");
+        for step in [3_600_000, -7_200_000] {
+            let (zero, mono, shown) = (clock.wall_us_at_zero(), clock.now(), clock.utc_now().0);
+            clock.follow(UtcMs(shown + step));
+            assert_eq!(clock.utc_now(), UtcMs(shown + step));
+            assert_eq!((clock.wall_us_at_zero(), clock.now()), (zero, mono));
+        }
     }
 }

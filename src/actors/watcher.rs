@@ -192,6 +192,7 @@ impl Watcher {
     }
 
     fn look(&mut self, now_please: bool, ctx: &mut Context<Self>) {
+        self.clock.follow_wall();
         if std::mem::replace(&mut self.looking, true) {
             // What changed after the running look began needs another one.
             self.again |= now_please;
