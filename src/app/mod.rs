@@ -29,7 +29,7 @@ use crate::actors::arbiter::Local;
 use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
 use crate::actors::databases::{Database, LocalDatabase, LocalQuery, Query};
 use crate::actors::persistence::{Flush, IsSafe, Limits, Persistence};
-use crate::actors::pruner::Pruner;
+use crate::actors::pruner::{Keep, Pruner};
 use crate::actors::supervisor::{Apply, StopAll, Supervisor};
 use crate::actors::watcher::{LookNow, Watcher, validated};
 use crate::board::Board;
@@ -211,9 +211,9 @@ impl Daemon {
             known.rows,
         )
         .start();
-        if let Some(keep) = settings.persistence.keep_results {
-            Pruner::new(keep, clock.clone(), log.clone(), Database::start("db-pruner", &connector, None)).start();
-        }
+        let keep = Keep { results: settings.persistence.keep_results, local: Keep::LOCAL };
+        let pruning = Database::start("db-pruner", &connector, None);
+        Pruner::new(keep, clock.clone(), log.clone(), pruning, local.clone()).start();
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let context = Arc::new(ControlContext {
             board,

@@ -8,7 +8,7 @@ use diesel::sql_types::{Binary, Nullable};
 
 use super::dialect::Dialect;
 use super::error::StoreError;
-use super::schema::{target_status, targets};
+use super::schema::targets;
 use super::{Store, on, write_tx};
 use crate::model::definition::Definition;
 use crate::model::text::quoted;
@@ -156,15 +156,8 @@ impl Store {
         applied.inserted.first().copied().ok_or_else(|| StoreError::Rejected("the row was not inserted".into()))
     }
 
-    /// Replaces the row with the definition's id.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] when there is none, [`StoreError::Duplicate`] when the new name is taken.
-    pub fn update_definition(&mut self, definition: &Definition, now: UtcMs) -> Result<(), StoreError> {
-        self.apply_definitions(&[], std::slice::from_ref(definition), &[], now).map(drop)
-    }
-
-    /// Removes a row and its status; results and incidents stay until they are old.
+    /// Removes a row. Its status goes with its last result, when that is old (`Store::prune_statuses`): results are still
+    /// on their way, and what counts them must not begin anew.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when there is none.
@@ -216,7 +209,6 @@ impl Store {
                     if diesel::delete(targets::table.find(id)).execute(c)? == 0 {
                         return Err(StoreError::Missing(id));
                     }
-                    diesel::delete(target_status::table.find(id)).execute(c)?;
                 }
                 for d in updates.iter().filter(|_| park) {
                     let parked = format!("\u{1}{}", d.id);

@@ -46,7 +46,8 @@ pub fn every_kind_of_edit_is_seen(db: &TestDb) {
     let mut other = db.connect();
     let id = other.insert_definition(&definition("own"), NOW).unwrap();
     seen("an insert of our own");
-    other.update_definition(&Definition { id, url: "http://o/".into(), ..definition("own") }, NOW).unwrap();
+    let edited = Definition { id, url: "http://o/".into(), ..definition("own") };
+    other.apply_definitions(&[], &[edited], &[], NOW).unwrap();
     seen("an update of our own");
     other.set_enabled(id, false, NOW).unwrap();
     seen("disabling");

@@ -44,7 +44,7 @@ on_both! {
         ids_that_come_again_do_not_hold_up_others, absurd_texts_do_not_hold_up_a_batch, history_is_bounded;
     incidents: opened_and_ended, opened_and_ended_in_one_batch, an_end_is_never_overwritten, filters_combine;
     prune: counters_equal_pruned_thinned_and_rows, the_oldest_go_first_and_few_at_a_time,
-        statuses_of_targets_that_are_gone_go;
+        statuses_of_targets_that_are_gone_go_with_their_last_result;
     lease: a_second_daemon_is_refused, a_dead_holder_on_this_host_is_replaced_at_once,
         one_elsewhere_is_replaced_when_its_lease_has_ended, renewing_and_releasing, of_many_at_once_one_gets_it;
     change: every_kind_of_edit_is_seen, the_daemons_own_writes_are_not_seen, no_edit_no_change;
