@@ -119,8 +119,6 @@ pub struct Persistence {
     pub spooled_results: u64,
     /// Bytes of the spool.
     pub spooled_bytes: u64,
-    /// Results that were lost because nothing could take them.
-    pub dropped: u64,
     /// Passing results that were left out (but counted) to save space.
     pub thinned: u64,
     /// How long the last write took; `None` before the first.
