@@ -73,13 +73,7 @@ fn local(db: &mut StateDb, before: UtcMs) -> Result<u32, StoreError> {
 impl Pruner {
     /// Keeps things for as long as `keep` says. `main` is a thread for this alone.
     #[must_use]
-    pub fn new(
-        keep: Keep,
-            clock: Clock,
-        log: Logger,
-        main: Addr<Database>,
-        local: Addr<LocalDatabase>,
-    ) -> Pruner {
+    pub fn new(keep: Keep, clock: Clock, log: Logger, main: Addr<Database>, local: Addr<LocalDatabase>) -> Pruner {
         Pruner { keep, clock, log, main, local, main_failed: false, local_failed: false }
     }
 

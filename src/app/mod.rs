@@ -151,7 +151,7 @@ impl Daemon {
         let board = Arc::new(Board::default());
         let Opened { connector, main, local } = opened;
         board.health.database.set(main.as_ref().map(|_| ()).map_err(ToString::to_string), clock.utc_now());
-        let writer = Database::start("db-writer", &connector, main.ok());
+        let writer = Database::start_writing("db-writer", &connector, main.ok());
         let watching = Database::start("db-watcher", &connector, None);
         let reader = Database::start("db-reader", &connector, None);
         let local = LocalDatabase::start(local);
@@ -212,7 +212,7 @@ impl Daemon {
         )
         .start();
         let keep = Keep { results: settings.persistence.keep_results, local: Keep::LOCAL };
-        let pruning = Database::start("db-pruner", &connector, None);
+        let pruning = Database::start_writing("db-pruner", &connector, None);
         Pruner::new(keep, clock.clone(), log.clone(), pruning, local.clone()).start();
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let context = Arc::new(ControlContext {

@@ -193,7 +193,8 @@ impl StateDb {
     /// See [`StoreError`]; nothing was forgotten then.
     pub fn forget_incidents(&mut self, before: UtcMs, limit: u32) -> Result<u32, StoreError> {
         self.write(|c| {
-            let old = incidents::table.filter(incidents::ended_at.lt(before.0)).order((incidents::ended_at, incidents::id));
+            let old =
+                incidents::table.filter(incidents::ended_at.lt(before.0)).order((incidents::ended_at, incidents::id));
             let ids: Vec<i64> = old.limit(limit.into()).select(incidents::id).load(c)?;
             for chunk in ids.chunks(500) {
                 diesel::delete(events::table.filter(events::incident_id.eq_any(chunk))).execute(c)?;

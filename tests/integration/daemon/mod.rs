@@ -26,3 +26,4 @@ mod pruning;
 mod schedule;
 mod secrets;
 mod startup;
+mod wrong;

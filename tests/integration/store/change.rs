@@ -81,3 +81,24 @@ pub fn no_edit_no_change(db: &TestDb) {
     db.client(rolled_back).unwrap();
     assert_eq!(token(&mut store), one, "what failed or was taken back is no change");
 }
+
+pub fn a_table_that_is_gone_is_an_error_at_once(db: &TestDb) {
+    // A view would keep SQLite from renaming what it shows.
+    db.store();
+    db.client("DROP VIEW targets_overview").unwrap();
+    for table in ["targets", "credentials"] {
+        let mut store = db.connect();
+        let before = token(&mut store);
+        db.client(&format!("ALTER TABLE {table} RENAME TO elsewhere")).unwrap();
+        if db.is_sqlite() {
+            // Another token: all rows are read, which fails.
+            assert_ne!(token(&mut store), before);
+        } else {
+            let error = store.change_token().unwrap_err();
+            assert!(error.to_string().contains(&format!("the table {table} is not there")), "{error}");
+            assert!(!error.is_away());
+        }
+        db.client(&format!("ALTER TABLE elsewhere RENAME TO {table}")).unwrap();
+        token(&mut db.connect());
+    }
+}

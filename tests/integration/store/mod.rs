@@ -47,5 +47,6 @@ on_both! {
         statuses_of_targets_that_are_gone_go_with_their_last_result;
     lease: a_second_daemon_is_refused, a_dead_holder_on_this_host_is_replaced_at_once,
         one_elsewhere_is_replaced_when_its_lease_has_ended, renewing_and_releasing, of_many_at_once_one_gets_it;
-    change: every_kind_of_edit_is_seen, the_daemons_own_writes_are_not_seen, no_edit_no_change;
+    change: every_kind_of_edit_is_seen, the_daemons_own_writes_are_not_seen, no_edit_no_change,
+        a_table_that_is_gone_is_an_error_at_once;
 }

@@ -69,7 +69,9 @@ pub fn statuses_of_targets_that_are_gone_go_with_their_last_result(db: &TestDb) 
     let left: Vec<i64> = store.load_statuses().unwrap().iter().map(|s| s.target_id.0).collect();
     assert_eq!(left, [stays]);
     // Few at a time.
-    store.write_batch(&Batch::collect(1, 20, (900..905).map(|t| recorded(result(t, 0, Verdict::Pass))).collect())).unwrap();
+    store
+        .write_batch(&Batch::collect(1, 20, (900..905).map(|t| recorded(result(t, 0, Verdict::Pass))).collect()))
+        .unwrap();
     store.prune_results(later(1000), 10).unwrap();
     assert_eq!([2, 2, 2].map(|n| store.prune_statuses(later(1000), n).unwrap()), [2, 2, 1]);
 }
