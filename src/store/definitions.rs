@@ -304,11 +304,19 @@ impl Raw {
         let number = |v: Option<Vec<u8>>| {
             v.map(|b| std::str::from_utf8(&b).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(NO_NUMBER))
         };
-        let flag = |v: Option<Vec<u8>>, default: bool, odd: bool| match number(v) {
+        let mut odd_flags = Vec::new();
+        let mut flag = |column: &'static str, v: Option<Vec<u8>>, default: bool, odd: bool| match text(v).as_deref() {
             None => default,
-            Some(NO_NUMBER) => odd,
-            Some(n) => n != 0,
+            Some("0") => false,
+            Some("1") => true,
+            Some(other) => {
+                odd_flags.push((column, other.to_owned()));
+                odd
+            }
         };
+        // When in doubt: verify, and do not probe.
+        let (tls_verify, enabled) =
+            (flag("tls_verify", self.tls_verify, true, true), flag("enabled", self.enabled, true, false));
         Definition {
             id: number(self.id).unwrap_or_default(),
             name: text(self.name).unwrap_or_default(),
@@ -327,12 +335,12 @@ impl Raw {
             recover_after: number(self.recover_after).unwrap_or(default.recover_after),
             redirects: number(self.redirects).unwrap_or(default.redirects),
             tls_ca: text(self.tls_ca),
-            // When in doubt: verify, and do not probe.
-            tls_verify: flag(self.tls_verify, true, true),
+            tls_verify,
             tls_server_name: text(self.tls_server_name),
             host: text(self.host),
             tags: text(self.tags),
-            enabled: flag(self.enabled, true, false),
+            enabled,
+            odd_flags,
         }
     }
 }

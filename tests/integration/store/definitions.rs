@@ -28,6 +28,7 @@ fn full() -> Definition {
         host: text("host.example:8080"),
         tags: text("web,prod"),
         enabled: false,
+        odd_flags: Vec::new(),
     }
 }
 
@@ -114,7 +115,24 @@ pub fn odd_rows_do_not_hide_the_others(db: &TestDb) {
     assert_eq!((odd.id, odd.name.as_str(), odd.url.as_str()), (2, "\u{fffd}A", "\0\u{fffd}"));
     assert_eq!((odd.frequency_ms, odd.enabled, odd.method.as_str()), (-1, false, "GET"));
     let problems = odd.validate().unwrap_err();
-    assert!(problems.iter().any(|p| p.field == "frequency_ms"), "{problems:?}");
+    for field in ["frequency_ms", "enabled"] {
+        assert!(problems.iter().any(|p| p.field == field), "{problems:?}");
+    }
+}
+
+pub fn a_flag_is_0_or_1(db: &TestDb) {
+    let mut store = db.store();
+    db.client("INSERT INTO targets (name, url, enabled, tls_verify) VALUES ('a', 'http://a/', 7, 1), ('b', 'http://b/', 0, -1), ('c', 'http://c/', 1, 0)").unwrap();
+    let wrong: Vec<String> = store
+        .load_definitions()
+        .unwrap()
+        .iter()
+        .map(|d| d.validate().err().unwrap_or_default().iter().map(ToString::to_string).collect())
+        .collect();
+    let sentence = |what: &str| format!("{what} is neither yes nor no: write 1 (yes) or 0 (no)");
+    assert_eq!(wrong, [sentence("enabled: `7`"), sentence("tls_verify: `-1`"), String::new()]);
+    let loaded = store.load_definitions().unwrap();
+    assert!(!loaded[0].enabled && loaded[1].tls_verify, "when in doubt: do not probe, and verify");
 }
 
 pub fn any_text_comes_back(db: &TestDb) {

@@ -37,7 +37,7 @@ on_both! {
         a_wrong_type_is_refused_where_it_is_typed, names_are_unique_within_a_tenant;
     definitions: every_column_comes_back, a_taken_name_is_named, what_is_not_there_is_missing,
         a_plan_is_applied_whole_or_not_at_all, names_can_be_swapped, odd_rows_do_not_hide_the_others,
-        any_text_comes_back, names_compare_byte_by_byte, ids_are_never_reused, absurd_sizes_are_refused_or_kept;
+        any_text_comes_back, a_flag_is_0_or_1, names_compare_byte_by_byte, ids_are_never_reused, absurd_sizes_are_refused_or_kept;
     batches: results_come_back_exactly, statuses_come_back_exactly, the_same_batch_twice_counts_once,
         replays_after_crashes_count_once, counters_add_up_over_writers, a_deleted_target_does_not_stop_a_batch,
         thinned_results_are_booked, a_big_batch_is_one_transaction, a_failed_batch_leaves_nothing,
