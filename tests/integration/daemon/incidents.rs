@@ -159,7 +159,7 @@ fn an_open_incident_survives_a_crash(place: &Place) {
 }
 
 #[test]
-fn running_out_of_descriptors_is_never_the_targets_failure() {
+fn local_resources_when_descriptors_run_out_and_never_the_targets_failure() {
     let origin = Origin::start();
     origin.answer("/hold", Answer::Hold);
     let place = Place::new();
