@@ -27,7 +27,7 @@
 //! | [`board`] | read model of every target's present state |
 //! | [`logging`] | settings in, logger out |
 //! | [`control`] | the API: types, routes, client |
-//! | [`actors`] | one file per actor: supervisor, target, persistence, watcher |
+//! | [`actors`] | one file per actor: supervisor, target, persistence, watcher, pruner |
 //! | [`cli`] | the commands of `skypunchctl` and their tables |
 //! | [`app`] | wiring, signals, ordered shutdown |
 

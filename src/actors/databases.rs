@@ -2,10 +2,14 @@
 //!
 //! ```text
 //!  persistence --Query--> Database "writer"  --.
-//!  watcher ------Query--> Database "watcher" --+--> main database
+//!  pruner -------Query--> Database "pruner"  --+--> main database
+//!  watcher ------Query--> Database "watcher" --+
 //!  control ------Query--> Database "reader"  --'
 //!  persistence --LocalQuery--> LocalDatabase -----> state.db
 //! ```
+//!
+//! Writer and pruner work only while the lease is certainly ours: the watcher makes it last longer every two seconds; when
+//! that has not happened for a while they do it themselves first, and when another daemon has it they do nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +17,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::clock::Clock;
+use crate::model::time::{Mono, UtcMs};
 use crate::store::{ConnectOptions, DatabaseUrl, LeaseHolder, LeaseOutcome, StateDb, Store, StoreError};
 
 /// How long the lease lasts without being renewed: a daemon elsewhere that has died is replaced after this.
@@ -25,13 +30,15 @@ pub struct Connector {
     holder: LeaseHolder,
     clock: Clock,
     prepared: Mutex<bool>,
+    /// When the lease was last known to be ours; `None`: it is not.
+    renewed: Mutex<Option<(Mono, UtcMs)>>,
 }
 
 impl Connector {
     /// A connector that has not connected yet.
     #[must_use]
     pub fn new(url: DatabaseUrl, options: ConnectOptions, holder: LeaseHolder, clock: Clock) -> Arc<Connector> {
-        Arc::new(Connector { url, options, holder, clock, prepared: Mutex::new(false) })
+        Arc::new(Connector { url, options, holder, clock, prepared: Mutex::new(false), renewed: Mutex::new(None) })
     }
 
     /// The database's URL; its `Display` holds no password.
@@ -61,14 +68,36 @@ impl Connector {
         Ok(store)
     }
 
+    /// Makes sure that the lease is ours, and has been renewed within `age` (well below [`LEASE`]).
+    ///
+    /// # Errors
+    /// The database is away, or another daemon holds the lease.
+    pub fn hold(&self, store: &mut Store, age: Duration) -> Result<(), StoreError> {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both clocks: the monotonic one stands still while the machine sleeps, the other one can be set.
+        let fresh = renewed.is_some_and(|(mono, utc)| {
+            let past = self.clock.utc_now().0 - utc.0;
+            self.clock.now().since(mono) < age && u64::try_from(past).is_ok_and(|ms| Duration::from_millis(ms) < age)
+        });
+        if fresh { Ok(()) } else { self.renew(store) }
+    }
+
     /// Takes the lease or makes it last longer.
     ///
     /// # Errors
     /// The database is away, or another daemon holds the lease.
     pub fn renew(&self, store: &mut Store) -> Result<(), StoreError> {
-        match store.acquire_lease(&self.holder, self.clock.utc_now(), LEASE, is_alive)? {
-            LeaseOutcome::Acquired => Ok(()),
+        // Before the asking: that it lasts longer is certain for the time from then on.
+        let now = (self.clock.now(), self.clock.utc_now());
+        let outcome = store.acquire_lease(&self.holder, now.1, LEASE, is_alive)?;
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            LeaseOutcome::Acquired => {
+                *renewed = Some(now);
+                Ok(())
+            }
             LeaseOutcome::HeldBy { holder, until } => {
+                *renewed = None;
                 Err(StoreError::Held { host: holder.host, pid: holder.pid, until })
             }
         }
@@ -111,17 +140,31 @@ fn named(name: &str) -> impl FnMut() -> std::thread::Builder + use<> {
 pub struct Database {
     connector: Arc<Connector>,
     store: Option<Store>,
+    /// Does nothing unless the lease is ours.
+    needs_lease: bool,
 }
 
 impl Database {
     /// Starts the thread under a name of at most 15 bytes; `store` is a connection that stands already.
     #[must_use]
     pub fn start(name: &str, connector: &Arc<Connector>, store: Option<Store>) -> Addr<Database> {
+        Database::start_thread(name, connector, store, false)
+    }
+
+    /// The same for a thread that writes by itself: its queries fail with [`StoreError::Held`] while another daemon has
+    /// the lease.
+    #[must_use]
+    pub fn start_writing(name: &str, connector: &Arc<Connector>, store: Option<Store>) -> Addr<Database> {
+        Database::start_thread(name, connector, store, true)
+    }
+
+    fn start_thread(name: &str, connector: &Arc<Connector>, store: Option<Store>, needs_lease: bool) -> Addr<Database> {
         let connector = Arc::clone(connector);
         let first = Mutex::new(store);
         SyncArbiter::start_with_thread_builder(1, named(name), move || Database {
             connector: Arc::clone(&connector),
             store: first.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            needs_lease,
         })
     }
 }
@@ -154,7 +197,8 @@ impl<T: Send + 'static> Handler<Query<T>> for Database {
             Some(store) => store,
             None => self.connector.connect()?,
         };
-        let result = (query.0)(&mut store);
+        let held = if self.needs_lease { self.connector.hold(&mut store, LEASE / 2) } else { Ok(()) };
+        let result = held.and_then(|()| (query.0)(&mut store));
         // The store gives up a connection that may be out of step: the next query makes a new one.
         self.store = store.is_connected().then_some(store);
         result

@@ -150,7 +150,6 @@ pub struct Watcher {
     looking: bool,
     again: bool,
     pause: Duration,
-    renewed_at: Mono,
 }
 
 impl Watcher {
@@ -180,7 +179,6 @@ impl Watcher {
             looking: false,
             again: false,
             pause: SHORTEST,
-            renewed_at: Mono(0),
         }
     }
 
@@ -200,14 +198,8 @@ impl Watcher {
         }
         let (known, clock) = (Arc::clone(&self.known), self.clock.clone());
         let connector = Arc::clone(&self.connector);
-        let renew = self.clock.now().since(self.renewed_at) >= RENEW;
-        if renew {
-            self.renewed_at = self.clock.now();
-        }
         let query = Query::new(move |store| {
-            if renew {
-                connector.renew(store)?;
-            }
+            connector.hold(store, RENEW)?;
             let started = clock.now();
             let token = store.change_token()?;
             let cost = clock.now().since(started);
@@ -230,8 +222,12 @@ impl Watcher {
         });
         let sent = self.main.send(query);
         let (supervisor, local) = (self.supervisor.clone(), self.local.clone());
+        let (board, clock) = (Arc::clone(&self.board), self.clock.clone());
         let work = async move {
-            let found = answered(sent.await)?;
+            let found = answered(sent.await);
+            let read = found.as_ref().map(drop).map_err(ToString::to_string);
+            board.health.database.set_reading(read, clock.utc_now());
+            let found = found?;
             let mut looked = Looked::default();
             let cost = found.cost;
             let Some(difference) = found.difference else { return Ok((looked, false, cost)) };

@@ -90,7 +90,7 @@ fn log_file_problem(file: &Path) -> Option<String> {
             .open(file)
             .err()
             .map(|e| format!("log.file: {} cannot be opened: {e}: let skypunch write there", shown(file))),
-        Ok(_) => None,
+        Ok(m) => crate::logging::check_file_type(file, &m).err().map(|e| with_causes(&e)),
         Err(_) => {
             let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let why = folder_fault(folder)?;
@@ -145,6 +145,7 @@ mod tests {
                 Some(format!("log.file: the folder {d}/a-file is no folder")),
             ),
             (format!("[log]\nfile = \"{d}/a-folder\""), Some(format!("log.file: {d}/a-folder is a folder"))),
+            ("[log]\nfile = \"/dev/null\"".into(), Some("log.file /dev/null is no regular file".into())),
             (format!("[log]\nfile = \"{d}/a-folder/log\""), None),
             (format!("[log]\nfile = \"{d}/a-file\""), None),
             (format!("[secrets]\nfolders = [\"{d}/none\"]"), Some(format!("secrets.folders: {d}/none does not exist"))),

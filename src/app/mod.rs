@@ -29,7 +29,7 @@ use crate::actors::arbiter::Local;
 use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
 use crate::actors::databases::{Database, LocalDatabase, LocalQuery, Query};
 use crate::actors::persistence::{Flush, IsSafe, Limits, Persistence};
-use crate::actors::pruner::Pruner;
+use crate::actors::pruner::{Keep, Pruner};
 use crate::actors::supervisor::{Apply, StopAll, Supervisor};
 use crate::actors::watcher::{LookNow, Watcher, validated};
 use crate::board::Board;
@@ -151,7 +151,7 @@ impl Daemon {
         let board = Arc::new(Board::default());
         let Opened { connector, main, local } = opened;
         board.health.database.set(main.as_ref().map(|_| ()).map_err(ToString::to_string), clock.utc_now());
-        let writer = Database::start("db-writer", &connector, main.ok());
+        let writer = Database::start_writing("db-writer", &connector, main.ok());
         let watching = Database::start("db-watcher", &connector, None);
         let reader = Database::start("db-reader", &connector, None);
         let local = LocalDatabase::start(local);
@@ -211,9 +211,9 @@ impl Daemon {
             known.rows,
         )
         .start();
-        if let Some(keep) = settings.persistence.keep_results {
-            Pruner::new(keep, clock.clone(), log.clone(), Database::start("db-pruner", &connector, None)).start();
-        }
+        let keep = Keep { results: settings.persistence.keep_results, local: Keep::LOCAL };
+        let pruning = Database::start_writing("db-pruner", &connector, None);
+        Pruner::new(keep, clock.clone(), log.clone(), pruning, local.clone()).start();
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let context = Arc::new(ControlContext {
             board,

@@ -40,26 +40,50 @@ impl Health {
     }
 }
 
-/// Whether the main database takes what is written.
+/// Whether the main database takes what is written, and gives what is read.
 #[derive(Debug, Default)]
-pub struct DatabaseHealth(Mutex<(Option<String>, UtcMs)>);
+pub struct DatabaseHealth(Mutex<Ways>);
+
+#[derive(Debug, Default)]
+struct Ways {
+    writing: Option<String>,
+    reading: Option<String>,
+    since: UtcMs,
+}
 
 impl DatabaseHealth {
-    /// Notes how it is; true when that has changed between well and away.
+    /// Notes how writing went; true when that has changed between well and away.
     pub fn set(&self, state: Result<(), String>, now: UtcMs) -> bool {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = inner.0.is_some() != state.is_err();
-        if changed || inner.1 == UtcMs::default() {
-            inner.1 = now;
+        self.note(state, now, |ways| &mut ways.writing)
+    }
+
+    /// Notes how reading the definitions went; true when that has changed between well and away.
+    pub fn set_reading(&self, state: Result<(), String>, now: UtcMs) -> bool {
+        self.note(state, now, |ways| &mut ways.reading)
+    }
+
+    fn note(&self, state: Result<(), String>, now: UtcMs, way: fn(&mut Ways) -> &mut Option<String>) -> bool {
+        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_away = ways.is_away();
+        let changed = way(&mut ways).is_some() != state.is_err();
+        *way(&mut ways) = state.err();
+        if was_away != ways.is_away() || ways.since == UtcMs::default() {
+            ways.since = now;
         }
-        inner.0 = state.err();
         changed
     }
 
     /// Why it is away (`None`: it is not), and since when it is as it is.
     #[must_use]
     pub fn get(&self) -> (Option<String>, UtcMs) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (ways.writing.clone().or_else(|| ways.reading.clone()), ways.since)
+    }
+}
+
+impl Ways {
+    fn is_away(&self) -> bool {
+        self.writing.is_some() || self.reading.is_some()
     }
 }
 
@@ -70,4 +94,25 @@ pub struct DefinitionsHealth {
     pub last_loaded_at: Option<UtcMs>,
     /// Why the last look failed.
     pub last_error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_well_when_it_is_written_and_read() {
+        let health = DatabaseHealth::default();
+        let error = |text: &str| Err(text.to_owned());
+        health.set(Ok(()), UtcMs(1));
+        assert_eq!(health.get(), (None, UtcMs(1)));
+        assert!(health.set_reading(error("no table"), UtcMs(2)));
+        assert!(!health.set(Ok(()), UtcMs(3)), "writing goes on as it did");
+        assert_eq!(health.get(), (Some("no table".into()), UtcMs(2)));
+        assert!(health.set(error("refused"), UtcMs(4)));
+        assert!(!health.set_reading(error("refused too"), UtcMs(5)));
+        assert_eq!(health.get(), (Some("refused".into()), UtcMs(2)), "away all the time");
+        assert!(health.set(Ok(()), UtcMs(6)) && health.set_reading(Ok(()), UtcMs(7)));
+        assert_eq!(health.get(), (None, UtcMs(7)));
+    }
 }

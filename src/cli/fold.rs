@@ -38,6 +38,18 @@ pub(super) fn fold(text: &str, width: usize) -> Vec<&str> {
     lines
 }
 
+/// A line whose first `indent` characters (ASCII) stay alone on the left when the rest takes more lines. Where there is
+/// next to no room beside them, it is left to the terminal.
+pub(super) fn hang(line: &str, indent: usize, width: Option<usize>) -> String {
+    const LEAST: usize = 20;
+    let Some(room) = width.and_then(|w| w.checked_sub(indent)).filter(|room| *room >= LEAST) else {
+        return line.to_owned();
+    };
+    let Some((head, rest)) = line.split_at_checked(indent) else { return line.to_owned() };
+    let next = format!("\n{:indent$}", "");
+    format!("{head}{}", fold(rest, room).join(&next))
+}
+
 /// Where the first character stands that is beyond the line; `None` when all of it fits.
 fn overflow(text: &str, width: usize) -> Option<usize> {
     let mut used = 0;
@@ -77,6 +89,18 @@ mod tests {
         for (text, width, lines) in cases {
             assert_eq!(fold(text, width), lines, "{text:?} in {width}");
         }
+    }
+
+    #[test]
+    fn what_stands_on_the_left_stays_alone_there() {
+        let line = "  1 ms  a sentence that is longer than the terminal is wide";
+        assert_eq!(
+            hang(line, 8, Some(30)),
+            "  1 ms  a sentence that is\n        longer than the\n        terminal is wide"
+        );
+        assert_eq!(hang(line, 8, None), line);
+        assert_eq!(hang(line, 8, Some(27)), line, "no room");
+        assert_eq!(hang("short", 8, Some(80)), "short");
     }
 
     proptest! {

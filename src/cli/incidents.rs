@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::args::IncidentsArgs;
 use super::exit::{CliError, Exit};
 use super::facts::Facts;
+use super::fold::hang;
 use super::output::{Out, Style, Tint};
 use super::tables::{Cell, Narrow, Table};
 use crate::control::api::{IncidentDetail, IncidentQuery, IncidentSummary};
@@ -99,16 +100,19 @@ fn detail(d: &IncidentDetail, style: &Style) -> String {
     facts.add("Description", i.description.as_str());
     let mut text = facts.render(style);
     text.push_str("\nThe probe that opened it:\n");
-    text.push_str(&trace(&d.first_trace));
+    text.push_str(&trace(&d.first_trace, style));
     if let Some(good) = &d.last_good_trace {
         text.push_str("\nThe last probe that had passed:\n");
-        text.push_str(&trace(good));
+        text.push_str(&trace(good, style));
     }
     text
 }
 
-fn trace(trace: &Trace) -> String {
-    trace.lines().into_iter().map(|line| line + "\n").collect()
+/// Columns of a step's offset: `     1.500 ms  `.
+const OFFSET: usize = 15;
+
+fn trace(trace: &Trace, style: &Style) -> String {
+    trace.lines().iter().map(|line| hang(line, OFFSET, style.width) + "\n").collect()
 }
 
 #[cfg(test)]
@@ -165,6 +169,20 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn at_80_columns_steps_are_folded() {
+        let mut first = Trace::default();
+        let description = "connecting to 127.0.0.1:80: connection refused after 0.2 ms; usually nothing listens on that \
+                           port: the service is stopped or starting";
+        first.push(1_234_500, Event::Failed { reason: Reason::ConnectRefused, description: description.into() });
+        let d = IncidentDetail { summary: incident(), first_trace: first, last_good_trace: None };
+        let style = Style { width: Some(80), ..Style::plain() };
+        let text = detail(&d, &style);
+        let lines: Vec<&str> = text.lines().skip_while(|l| !l.starts_with("The probe")).skip(1).collect();
+        assert!(lines.len() == 3 && lines.iter().all(|l| l.chars().count() <= 80), "{text}");
+        assert!(lines[0].starts_with("  1234.500 ms  ") && lines[1].starts_with(&" ".repeat(15)), "{text}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn text(s: &Status, style: &Style) -> String {
         "Results Spooled",
         format!("{} in {} batches, {} bytes", w.spooled_results, w.spooled_batches, w.spooled_bytes),
     );
-    facts.add("Results Lost", format!("{} dropped, {} thinned", w.dropped, w.thinned));
+    facts.add("Results Thinned", w.thinned.to_string());
     facts.add("Last Write", w.last_write_ms.map_or_else(|| "-".into(), |n| format!("{n} ms")));
     let d = &s.database;
     facts.add("Database", format!("{} {}", d.kind, d.url));
@@ -145,7 +145,7 @@ mod tests {
 | Lateness          | p50 0.090 ms, p99 1.200 ms, max 34.567 ms |
 | Results Written   | 99, 1 queued                              |
 | Results Spooled   | 0 in 0 batches, 0 bytes                   |
-| Results Lost      | 0 dropped, 0 thinned                      |
+| Results Thinned   | 0                                         |
 | Last Write        | 4 ms                                      |
 | Database          | mysql mysql://skypunch@db/skypunch        |
 | Database State    | away since 2013-07-11 06:17:54            |

@@ -1,6 +1,7 @@
 //! `targets REF test`: a probe now, apart from the schedule, told step by step.
 
 use super::exit::{CliError, Exit};
+use super::fold::hang;
 use super::output::{Format, Out, Style};
 use super::watch::verdict_line;
 use crate::control::api::{ProblemDetails, TargetRef, TestLine, TestStarted};
@@ -45,7 +46,8 @@ fn refused(details: ProblemDetails) -> CliError {
 /// `2013-07-13 04:44:25.118338 Connection    [OK] …`.
 fn step_line(started: Option<&TestStarted>, step: &Step, style: &Style) -> String {
     let at = started.map_or(0, |s| s.started_at_us).saturating_add(i64::from(step.at_us));
-    format!("{} {}", style.time_us(at), step.event)
+    let at = style.time_us(at);
+    hang(&format!("{at} {}", step.event), at.len() + 1, style.width)
 }
 
 fn last_line(started: Option<&TestStarted>, outcome: &Outcome, style: &Style) -> String {
@@ -58,6 +60,7 @@ fn last_line(started: Option<&TestStarted>, outcome: &Outcome, style: &Style) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::reason::Reason;
     use crate::model::target::TargetId;
     use crate::model::trace::Event;
 
@@ -82,6 +85,11 @@ mod tests {
             step_line(Some(&started), &connected, &style),
             "2013-07-13 04:44:25.118338 Connection    [OK] to 127.0.0.1:80"
         );
+        let description = "no connection to 127.0.0.1:80: connection refused; nothing listens on that port".to_owned();
+        let failed = Step { at_us: 5000, event: Event::Failed { reason: Reason::ConnectRefused, description } };
+        let narrow = step_line(Some(&started), &failed, &Style { width: Some(60), ..Style::plain() });
+        assert!(narrow.lines().count() > 2 && narrow.lines().all(|l| l.chars().count() <= 60), "{narrow}");
+        assert!(narrow.lines().skip(1).all(|l| l.starts_with(&" ".repeat(27))), "{narrow}");
         assert_eq!(
             last_line(Some(&started), &Outcome::pass(200, "OK"), &style),
             "[8] Localhost nginx test           GET http://localhost PASS (OK)"

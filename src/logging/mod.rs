@@ -41,6 +41,24 @@ pub enum LogError {
         #[source]
         source: std::io::Error,
     },
+    /// A pipe, a socket or a device.
+    #[error(
+        "log.file {} is no regular file (a pipe, a socket or a device): write the path of a file, or leave log.file out to \
+         log to standard error",
+        path.display()
+    )]
+    Irregular {
+        /// `log.file`.
+        path: PathBuf,
+    },
+}
+
+/// Whether `log.file` may be such a thing as stands there.
+///
+/// # Errors
+/// The sentence for people.
+pub fn check_file_type(path: &std::path::Path, found: &std::fs::Metadata) -> Result<(), LogError> {
+    if found.is_file() || found.is_dir() { Ok(()) } else { Err(LogError::Irregular { path: path.to_owned() }) }
 }
 
 /// Keeps the log alive; dropping it writes out what waits. Keep it until `main` returns.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::LogError;
+use super::{LogError, check_file_type};
 
 /// Lines that never reached the log.
 #[derive(Debug, Default)]
@@ -92,6 +92,12 @@ impl Sink {
         complete
     }
 
+    /// Writes to this file from now on, for tests.
+    #[cfg(test)]
+    pub(super) fn divert(&self, file: File) {
+        self.out.lock().unwrap().file = Some(file);
+    }
+
     /// Keeps the worker from writing, for tests.
     #[cfg(test)]
     pub(super) fn hold(&self) -> impl Drop + '_ {
@@ -119,7 +125,20 @@ fn write_all(out: &mut dyn Write, bytes: &[u8]) -> (usize, bool) {
     (written, true)
 }
 
+/// Opens a file for appending, and makes it where there is none. A pipe or a device is refused: the first would hold up
+/// the start until somebody reads from it, and then the log.
 fn open(path: &PathBuf) -> Result<File, LogError> {
-    let options = OpenOptions::new().append(true).create(true).mode(0o640).clone();
-    options.open(path).map_err(|source| LogError::Open { path: path.clone(), source })
+    // Looked at before, because to open a device can do something; and after, because it may be another one by then.
+    if let Ok(found) = std::fs::metadata(path) {
+        check_file_type(path, &found)?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o640).custom_flags(NO_WAITING);
+    let failed = |source| LogError::Open { path: path.clone(), source };
+    let file = options.open(path).map_err(failed)?;
+    check_file_type(path, &file.metadata().map_err(failed)?)?;
+    Ok(file)
 }
+
+/// A pipe without a reader is opened at once, or not at all.
+const NO_WAITING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();

@@ -154,13 +154,27 @@ fn logrotate_moves_the_file_away_and_reopen_makes_a_new_one() {
 
 #[test]
 fn a_full_disk_stops_nothing_and_is_counted() {
-    let (logger, guard) = build(&settings(LogFormat::Terminal, Path::new("/dev/full"))).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (logger, guard) = build(&settings(LogFormat::Terminal, &dir.path().join("log"))).unwrap();
+    guard.sink.divert(std::fs::File::options().write(true).open("/dev/full").unwrap());
     for _ in 0..10 {
         slog::info!(logger, "to nowhere");
     }
     let LogGuard { losses, _worker, .. } = guard;
     drop(_worker);
     assert_eq!(losses.unwritten.load(Ordering::Relaxed), 10);
+}
+
+#[test]
+fn a_pipe_or_a_device_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    for path in [pipe.as_path(), Path::new("/dev/null")] {
+        let refused = build(&settings(LogFormat::Compact, path)).unwrap_err().to_string();
+        assert!(refused.contains("is no regular file"), "{refused}");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::text::{nearest, quoted};
 use crate::secret::Secret;
 use check::{
     MAX_PARMS, check_body, check_ca, check_count, check_frequency, check_headers, check_host, check_method, check_name,
-    check_pass_result, check_tags, check_timeout, check_url, redact_header,
+    check_pass_result, check_tags, check_timeout, check_url, odd_flag, redact_header,
 };
 pub use check::{is_secret_header, redact_userinfo};
 use values::{boolean, duration, headers_text, integer, kept_headers, list, text};
@@ -93,6 +93,9 @@ pub struct Definition {
     pub tags: Option<String>,
     /// Whether it is probed.
     pub enabled: bool,
+    /// Columns of a row that should hold 0 or 1, and what they hold instead.
+    #[serde(skip)]
+    pub odd_flags: Vec<(&'static str, String)>,
 }
 
 impl Default for Definition {
@@ -120,6 +123,7 @@ impl Default for Definition {
             host: None,
             tags: None,
             enabled: true,
+            odd_flags: Vec::new(),
         }
     }
 }
@@ -217,6 +221,7 @@ impl Definition {
                 return Err(problem(key, format!("there is no such key; {hint}")));
             }
         }
+        self.odd_flags.retain(|(column, _)| *column != key);
         Ok(())
     }
 
@@ -304,6 +309,7 @@ impl Definition {
         let server_name = check(&mut problems, "tls_server_name", check_host(self.tls_server_name.as_deref(), false));
         let host = check(&mut problems, "host", check_host(self.host.as_deref(), true));
         let tags = check(&mut problems, "tags", check_tags(self.tags.as_deref().unwrap_or_default()));
+        problems.extend(self.odd_flags.iter().map(|(column, value)| problem(column, odd_flag(value))));
         if let Some(credential) = self.credential.as_deref().filter(|c| !c.is_empty()) {
             let message = format!(
                 "{} cannot be used: this version serves no shared credentials; write authn and authn_parms instead",

@@ -10,14 +10,6 @@ use super::target::TargetId;
 use super::time::UtcMs;
 use super::trace::Trace;
 
-/// What an incident is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "subject_kind", content = "subject_id", rename_all = "lowercase")]
-pub enum Subject {
-    /// A target.
-    Target(TargetId),
-}
-
 /// How an incident ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -150,6 +150,7 @@ impl Target {
             host: self.host.clone(),
             tags: joined(self.tags.clone(), ","),
             enabled: self.enabled,
+            odd_flags: Vec::new(),
         }
     }
 }

@@ -15,8 +15,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 
-use super::Observer;
 use super::happy::{self, Kind};
+use super::{Observer, descriptors};
 use crate::model::reason::Reason;
 use crate::model::text::escape_controls;
 use crate::model::trace::Event;
@@ -132,7 +132,7 @@ pub async fn any(addresses: &[IpAddr], port: u16, observer: &dyn Observer) -> Re
 
 async fn attempt(address: SocketAddr, observer: &dyn Observer) -> (SocketAddr, io::Result<TcpStream>) {
     observer.event(Event::Connecting { address });
-    let result = TcpStream::connect(address).await;
+    let result = descriptors::connect(address).await;
     if let Err(e) = &result {
         observer.event(Event::ConnectFailed { address, error: words(e) });
     }

@@ -11,6 +11,7 @@
 //! told to the [`Observer`] says where it fired. One [`Net`] belongs to one arbiter.
 
 pub mod connection;
+pub mod descriptors;
 pub mod dial;
 pub mod files;
 pub mod happy;

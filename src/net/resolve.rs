@@ -212,6 +212,10 @@ impl Resolver {
         {
             return Ok((Rc::clone(&kept.addresses), true));
         }
+        super::descriptors::spare().map_err(|e| ResolveError::Resources {
+            host: escape_controls(host).into_owned(),
+            detail: super::dial::words(&e),
+        })?;
         let resolver = self.resolver(host, now)?;
         self.silence.borrow_mut().asked(host, now);
         let mut question = Question { resolver: self, host, since: now, answered: false };

@@ -8,7 +8,7 @@ use diesel::sql_types::{Binary, Nullable};
 
 use super::dialect::Dialect;
 use super::error::StoreError;
-use super::schema::{target_status, targets};
+use super::schema::targets;
 use super::{Store, on, write_tx};
 use crate::model::definition::Definition;
 use crate::model::text::quoted;
@@ -156,15 +156,8 @@ impl Store {
         applied.inserted.first().copied().ok_or_else(|| StoreError::Rejected("the row was not inserted".into()))
     }
 
-    /// Replaces the row with the definition's id.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] when there is none, [`StoreError::Duplicate`] when the new name is taken.
-    pub fn update_definition(&mut self, definition: &Definition, now: UtcMs) -> Result<(), StoreError> {
-        self.apply_definitions(&[], std::slice::from_ref(definition), &[], now).map(drop)
-    }
-
-    /// Removes a row and its status; results and incidents stay until they are old.
+    /// Removes a row. Its status goes with its last result, when that is old (`Store::prune_statuses`): results are still
+    /// on their way, and what counts them must not begin anew.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when there is none.
@@ -216,7 +209,6 @@ impl Store {
                     if diesel::delete(targets::table.find(id)).execute(c)? == 0 {
                         return Err(StoreError::Missing(id));
                     }
-                    diesel::delete(target_status::table.find(id)).execute(c)?;
                 }
                 for d in updates.iter().filter(|_| park) {
                     let parked = format!("\u{1}{}", d.id);
@@ -312,11 +304,19 @@ impl Raw {
         let number = |v: Option<Vec<u8>>| {
             v.map(|b| std::str::from_utf8(&b).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(NO_NUMBER))
         };
-        let flag = |v: Option<Vec<u8>>, default: bool, odd: bool| match number(v) {
+        let mut odd_flags = Vec::new();
+        let mut flag = |column: &'static str, v: Option<Vec<u8>>, default: bool, odd: bool| match text(v).as_deref() {
             None => default,
-            Some(NO_NUMBER) => odd,
-            Some(n) => n != 0,
+            Some("0") => false,
+            Some("1") => true,
+            Some(other) => {
+                odd_flags.push((column, other.to_owned()));
+                odd
+            }
         };
+        // When in doubt: verify, and do not probe.
+        let (tls_verify, enabled) =
+            (flag("tls_verify", self.tls_verify, true, true), flag("enabled", self.enabled, true, false));
         Definition {
             id: number(self.id).unwrap_or_default(),
             name: text(self.name).unwrap_or_default(),
@@ -335,12 +335,12 @@ impl Raw {
             recover_after: number(self.recover_after).unwrap_or(default.recover_after),
             redirects: number(self.redirects).unwrap_or(default.redirects),
             tls_ca: text(self.tls_ca),
-            // When in doubt: verify, and do not probe.
-            tls_verify: flag(self.tls_verify, true, true),
+            tls_verify,
             tls_server_name: text(self.tls_server_name),
             host: text(self.host),
             tags: text(self.tags),
-            enabled: flag(self.enabled, true, false),
+            enabled,
+            odd_flags,
         }
     }
 }

@@ -86,7 +86,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The database is away for now: keep what is due to be written and try again.
+    /// The database is away for now: keep what is due to be written and try again. Anything else needs a person: the
+    /// daemon does not start with it.
     #[must_use]
     pub fn is_away(&self) -> bool {
         matches!(
@@ -97,22 +98,6 @@ impl StoreError {
                 | StoreError::Locked(_)
                 | StoreError::ReadOnly(_)
                 | StoreError::Internal(_)
-        )
-    }
-
-    /// A person has to act: the daemon does not start with this.
-    #[must_use]
-    pub fn is_fatal_at_start(&self) -> bool {
-        matches!(
-            self,
-            StoreError::Setting(_)
-                | StoreError::Denied(_)
-                | StoreError::Tls(_)
-                | StoreError::TooOld(_)
-                | StoreError::TooNew(_)
-                | StoreError::Foreign(_)
-                | StoreError::Damaged(_)
-                | StoreError::Held { .. }
         )
     }
 

@@ -90,26 +90,14 @@ impl Store {
         })
     }
 
-    /// Extends the lease; false when it is not ours any more.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub fn renew_lease(&mut self, me: &LeaseHolder, now: UtcMs, lasts: Duration) -> Result<bool, StoreError> {
-        self.hold_until(me, now.plus(lasts))
-    }
-
     /// Gives the lease back; false when it was not ours.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn release_lease(&mut self, me: &LeaseHolder) -> Result<bool, StoreError> {
-        self.hold_until(me, UtcMs(0))
-    }
-
-    fn hold_until(&mut self, me: &LeaseHolder, until: UtcMs) -> Result<bool, StoreError> {
         self.run(|db| {
             let mine = lease::table.filter(lease::id.eq(ROW).and(lease::writer.eq(me.writer)));
-            let found = on!(db, c => diesel::update(mine).set(lease::held_until.eq(until.0)).execute(c))?;
+            let found = on!(db, c => diesel::update(mine).set(lease::held_until.eq(0i64)).execute(c))?;
             Ok(found == 1)
         })
     }

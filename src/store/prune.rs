@@ -1,12 +1,13 @@
-//! Old results go, in steps so small that no writer waits for them.
+//! Old results go, and the statuses of targets that are gone, in steps so small that no writer waits for them.
 
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::error::StoreError;
 use super::schema::{results, target_status};
-use super::{Store, on, write_tx};
+use super::{Store, write_tx};
 use crate::model::ids::IdGenerator;
 use crate::model::time::UtcMs;
 
@@ -49,22 +50,40 @@ impl Store {
         })
     }
 
-    /// Removes the statuses of targets that are gone and were last heard of before `before`; how many it were.
+    /// Removes at most `limit` statuses of targets that are gone, that were last heard of before `before` and have no
+    /// results left; how many it were. What a status counts is true as long as one of its results can be read.
+    /// Call again while it returns `limit`.
     ///
     /// # Errors
-    /// See [`StoreError`].
-    pub fn prune_statuses(&mut self, before: UtcMs) -> Result<u32, StoreError> {
+    /// See [`StoreError`]; nothing was removed then.
+    pub fn prune_statuses(&mut self, before: UtcMs, limit: u32) -> Result<u32, StoreError> {
         self.run(|db| {
-            // The same text on both; diesel's builder takes no subselect on another table in a DELETE.
-            let query = diesel::sql_query(
-                "DELETE FROM target_status WHERE target_id NOT IN (SELECT id FROM targets) \
-                 AND (last_updated IS NULL OR last_updated < ?)",
-            )
-            .bind::<diesel::sql_types::BigInt, _>(before.0);
-            let gone = on!(db, c => query.execute(c))?;
-            Ok(u32::try_from(gone).unwrap_or(u32::MAX))
+            write_tx!(db, c => {
+                let gone: Vec<Gone> = diesel::sql_query(GONE)
+                    .bind::<BigInt, _>(before.0)
+                    .bind::<BigInt, _>(i64::from(limit))
+                    .load(c)?;
+                let ids: Vec<i64> = gone.into_iter().map(|g| g.target_id).collect();
+                for chunk in ids.chunks(IDS) {
+                    diesel::delete(target_status::table.filter(target_status::target_id.eq_any(chunk))).execute(c)?;
+                }
+                Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX))
+            })
         })
     }
+}
+
+/// The same text on both.
+const GONE: &str = "SELECT s.target_id FROM target_status s \
+    WHERE (s.last_updated IS NULL OR s.last_updated < ?) \
+    AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.id = s.target_id) \
+    AND NOT EXISTS (SELECT 1 FROM results r WHERE r.target_id = s.target_id) \
+    ORDER BY s.target_id LIMIT ?";
+
+#[derive(QueryableByName)]
+struct Gone {
+    #[diesel(sql_type = BigInt)]
+    target_id: i64,
 }
 
 /// Targets by how often they occur: few statements even for many targets.

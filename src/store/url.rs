@@ -167,7 +167,7 @@ mod tests {
             let error = DatabaseUrl::parse(text).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");
             assert!(text == "hunter2" || !error.to_string().contains("hunter2"), "{error}");
-            assert!(error.is_fatal_at_start());
+            assert!(!error.is_away());
         }
     }
 }

@@ -120,7 +120,7 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 #[test]
-fn a_panic_is_an_unknown_outcome_and_a_restart_that_touches_no_other() {
+fn internal_when_a_probe_panics_and_a_restart_that_touches_no_other() {
     run(async {
         let world = World::new().await;
         world.script(1, Script::Panic);

@@ -222,7 +222,7 @@ fn daemon_status(pid: u32) -> Value {
         "probes": {"started": 0, "missed": 0, "in_flight": 0, "per_second": 0.0,
                    "lateness_us": {"p50": 0, "p99": 0, "max": 0}},
         "persistence": {"queued": 0, "written": 0, "spooled_batches": 0, "spooled_results": 0, "spooled_bytes": 0,
-                        "dropped": 0, "thinned": 0, "last_write_ms": null},
+                        "thinned": 0, "last_write_ms": null},
         "database": {"kind": "sqlite", "url": "sqlite:///x", "state": "ok", "error": null, "since": 0},
         "definitions": {"last_loaded_at": 0, "last_error": null, "invalid": []},
         "memory_bytes": 0, "log_dropped": 0,

@@ -16,5 +16,6 @@ mod probe_reasons;
 mod probe_secrets;
 mod probe_tls;
 mod probing;
+mod reasons;
 mod settings;
 mod store;

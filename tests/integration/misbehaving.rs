@@ -214,15 +214,37 @@ pub fn accepts_and_closes() -> Peer {
 
 /// Takes the connection and reads nothing.
 pub fn never_reads() -> Peer {
-    serve(|caller| {
-        // Until the client has gone and the RST or FIN has come: peek blocks on neither.
-        let mut one = [0; 1];
-        let mut waited = 0;
-        while waited < 200 && matches!(caller.tcp.peek(&mut one), Ok(n) if n > 0) {
-            std::thread::sleep(Duration::from_millis(20)); // there is nothing to wait on without reading
-            waited += 1;
+    serve(|caller| leave_unread(&caller.tcp))
+}
+
+/// Reads so many bytes of a request, and no more.
+pub fn stops_reading(after: usize) -> Peer {
+    serve(move |mut caller| {
+        let mut some = vec![0; after];
+        if caller.tcp.read_exact(&mut some).is_ok() {
+            leave_unread(&caller.tcp);
         }
     })
+}
+
+/// Shakes hands, reads the head of a request, and no more.
+pub fn tls_stops_reading(config: ServerConfig) -> Peer {
+    let config = Arc::new(config);
+    serve(move |caller| {
+        let mut tls = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), caller.tcp);
+        read_head(&mut tls);
+        leave_unread(&tls.sock);
+    })
+}
+
+/// Until the client has gone and the RST or FIN has come: peek blocks on neither.
+fn leave_unread(tcp: &TcpStream) {
+    let mut one = [0; 1];
+    let mut waited = 0;
+    while waited < 200 && matches!(tcp.peek(&mut one), Ok(n) if n > 0) {
+        std::thread::sleep(Duration::from_millis(20)); // there is nothing to wait on without reading
+        waited += 1;
+    }
 }
 
 /// Answers by the request line's path.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use skypunch::model::definition::Definition;
 use skypunch::model::reason::Reason;
+use skypunch::model::target::Target;
 use skypunch::model::trace::Event;
 use skypunch::probe::ProbeSettings;
 
@@ -220,13 +221,37 @@ fn reset_within_the_head() {
     found.fails(Reason::Reset).saying("within the head");
 }
 
+/// A body of more than both ends' buffers hold.
+const MUCH: usize = 32 << 20;
+
+fn sending_much_to(url: &str) -> Target {
+    let mut target = target(&Definition { method: "POST".into(), tls_verify: false, ..definition(url) });
+    target.body = Some("x".repeat(MUCH));
+    target.timeout = Duration::from_secs(1);
+    target
+}
+
 #[test]
 fn timeout_send_to_a_server_that_never_reads() {
-    let server = peer::never_reads();
-    let mut target = target(&Definition { method: "POST".into(), ..definition(&server.url()) });
-    target.body = Some("x".repeat(32 << 20)); // more than both ends' buffers hold
-    target.timeout = Duration::from_secs(1);
-    probe_target(&target, ProbeSettings::default()).fails(Reason::TimeoutSend);
+    let found = probe_target(&sending_much_to(&peer::never_reads().url()), ProbeSettings::default());
+    found.fails(Reason::TimeoutSend).saying("not taken within 1.00 s");
+    assert!((1_000_000..3_000_000).contains(&found.outcome.latency_us), "the deadline holds: {}", found.text());
+}
+
+#[test]
+fn timeout_send_to_a_server_that_stops_reading_within_the_body() {
+    let server = peer::stops_reading(4 << 20);
+    let found = probe_target(&sending_much_to(&server.url()), ProbeSettings::default());
+    found.fails(Reason::TimeoutSend);
+    assert!((1_000_000..3_000_000).contains(&found.outcome.latency_us), "the deadline holds: {}", found.text());
+}
+
+#[test]
+fn timeout_send_over_tls() {
+    let server = peer::tls_stops_reading(crate::certificates::self_signed(&["127.0.0.1"]).server());
+    let found = probe_target(&sending_much_to(&format!("https://{}/", server.address)), ProbeSettings::default());
+    found.fails(Reason::TimeoutSend);
+    assert!((1_000_000..3_000_000).contains(&found.outcome.latency_us), "the deadline holds: {}", found.text());
 }
 
 #[test]

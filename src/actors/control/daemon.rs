@@ -79,7 +79,6 @@ fn status_of(context: &Context) -> Status {
             spooled_batches,
             spooled_results,
             spooled_bytes,
-            dropped: 0,
             thinned: health.thinned.load(Relaxed),
             last_write_ms: (last_write > 0).then_some(last_write / 1000),
         },

@@ -1,6 +1,6 @@
 //! Every error of the API is a problem document (RFC 9457).
 
-use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
+use actix_web::error::{JsonPayloadError, PathError};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
@@ -18,6 +18,11 @@ impl ApiError {
     /// A status and its sentence.
     pub fn new(status: u16, detail: impl Into<String>) -> ApiError {
         ApiError(Box::new(ProblemDetails::new(status, detail)))
+    }
+
+    /// What is wrong with the parameters.
+    pub fn wrong(detail: impl Into<String>, problems: Vec<Problem>) -> ApiError {
+        ApiError(Box::new(ProblemDetails::new(400, detail).with_problems(problems)))
     }
 
     /// What is wrong with what was sent.
@@ -85,11 +90,6 @@ pub fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
         400
     };
     ApiError::new(status, format!("the body is not what this route takes: {error}")).into()
-}
-
-/// A query that the route does not know.
-pub fn bad_query(error: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
-    ApiError::new(400, format!("the query is not what this route takes: {error}")).into()
 }
 
 /// A path that does not read.

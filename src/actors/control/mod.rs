@@ -7,6 +7,7 @@
 //!
 //! A server of actix-web with one worker thread. Every change is logged with the user and process that asked for it.
 
+mod asked;
 mod changes;
 mod daemon;
 mod error;
@@ -103,7 +104,6 @@ pub fn serve(listener: std::os::unix::net::UnixListener, context: &Arc<Context>)
         App::new()
             .app_data(data.clone())
             .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(error::bad_json))
-            .app_data(web::QueryConfig::default().error_handler(error::bad_query))
             .app_data(web::PathConfig::default().error_handler(error::bad_path))
             .wrap(actix_web::middleware::from_fn(peer::admit))
             .configure(routes)

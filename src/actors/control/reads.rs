@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use actix_web::web;
 
 use super::Context;
+use super::asked::Asked;
 use super::error::ApiError;
 use crate::actors::databases::{Query, answered};
 use crate::board::EntryData;
@@ -24,7 +25,7 @@ const MAX_LIMIT: u32 = 100_000;
 
 type Answer<T> = Result<web::Json<T>, ApiError>;
 
-pub async fn targets(context: web::Data<Context>, filter: web::Query<TargetFilter>) -> Answer<Vec<TargetSummary>> {
+pub async fn targets(context: web::Data<Context>, filter: Asked<TargetFilter>) -> Answer<Vec<TargetSummary>> {
     let all = context.board.all();
     let rows = all.iter().filter_map(|(id, entry)| {
         let data = entry.lock();
@@ -110,7 +111,7 @@ pub async fn detail(context: &Context, id: TargetId) -> Result<TargetDetail, Api
 pub async fn history(
     context: web::Data<Context>,
     path: web::Path<String>,
-    query: web::Query<HistoryQuery>,
+    query: Asked<HistoryQuery>,
 ) -> Answer<Vec<HistoryRow>> {
     let (id, _) = find(&context, &path)?;
     let limit = limit(query.limit)?;
@@ -119,7 +120,7 @@ pub async fn history(
     Ok(web::Json(rows.into_iter().map(HistoryRow::from).collect()))
 }
 
-pub async fn incidents(context: web::Data<Context>, query: web::Query<IncidentQuery>) -> Answer<Vec<IncidentSummary>> {
+pub async fn incidents(context: web::Data<Context>, query: Asked<IncidentQuery>) -> Answer<Vec<IncidentSummary>> {
     let target = query.target.as_deref().map(|r| find(&context, r)).transpose()?.map(|(id, _)| id);
     let limit = limit(query.limit)?;
     let filter = IncidentFilter { target, open: query.open, since: None };

@@ -8,6 +8,7 @@ use slog::info;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::asked::Asked;
 use super::error::ApiError;
 use super::reads::find;
 use super::{Context, peer};
@@ -63,7 +64,7 @@ pub async fn test(
     Ok(HttpResponse::Ok().content_type(NDJSON).streaming(body))
 }
 
-pub async fn watch(context: web::Data<Context>, query: web::Query<WatchQuery>) -> Result<HttpResponse, ApiError> {
+pub async fn watch(context: web::Data<Context>, query: Asked<WatchQuery>) -> Result<HttpResponse, ApiError> {
     let only = query.target.as_deref().map(|r| find(&context, r)).transpose()?.map(|(id, _)| id);
     let receiver = context.board.watch();
     let body = stream::unfold(receiver, move |mut receiver| async move {

@@ -119,8 +119,6 @@ pub struct Persistence {
     pub spooled_results: u64,
     /// Bytes of the spool.
     pub spooled_bytes: u64,
-    /// Results that were lost because nothing could take them.
-    pub dropped: u64,
     /// Passing results that were left out (but counted) to save space.
     pub thinned: u64,
     /// How long the last write took; `None` before the first.
@@ -134,7 +132,7 @@ pub struct Database {
     pub kind: String,
     /// Its URL without the password.
     pub url: String,
-    /// Whether it takes what is written.
+    /// Whether it takes what is written and gives what is read.
     pub state: DatabaseState,
     /// Why it is away.
     pub error: Option<String>,
@@ -142,13 +140,13 @@ pub struct Database {
     pub since: UtcMs,
 }
 
-/// Whether the main database takes what is written.
+/// Whether the main database takes what is written and gives what is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DatabaseState {
     /// It does.
     Ok,
-    /// It does not; results are spooled.
+    /// It does not, then results are spooled; or the definitions cannot be read from it, then the last known go on.
     Away,
 }
 

@@ -31,7 +31,16 @@ pub(super) fn check_name(s: &str) -> Result<String, String> {
     if s.chars().any(char::is_control) {
         return Err(format!("{} holds a control character", quoted(s)));
     }
+    if s.trim() != s {
+        // Nobody sees it, and MySQL takes names that differ only in spaces at the end for the same.
+        return Err(format!("{} begins or ends with white space: write {}", quoted(s), quoted(s.trim())));
+    }
     Ok(s.to_owned())
+}
+
+/// What a column that is yes or no holds instead.
+pub(super) fn odd_flag(value: &str) -> String {
+    format!("{} is neither yes nor no: write 1 (yes) or 0 (no)", quoted(value))
 }
 
 pub(super) fn check_url(s: &str) -> Result<Url, String> {

@@ -34,6 +34,10 @@ fn every_field_reports_itself_with_its_value() {
     let cases = [
         (field_of(|d| d.name = " ".into()), "name: is empty"),
         (field_of(|d| d.name = "a\u{7}".into()), "\\u{7}"),
+        (field_of(|d| d.name = "shop ".into()), "name: `shop ` begins or ends with white space: write `shop`"),
+        (field_of(|d| d.name = "\u{a0}shop".into()), "begins or ends with white space"),
+        (field_of(|d| d.tenantid = " 7".into()), "tenantid: ` 7` begins or ends"),
+        (field_of(|d| d.odd_flags = vec![("enabled", "7".into())]), "enabled: `7` is neither yes nor no: write 1"),
         (field_of(|d| d.url = "htp://x/".into()), "`htp`"),
         (field_of(|d| d.url = "http://".into()), "url: "),
         (field_of(|d| d.url = "http://u:hunter2@x/".into()), "authn BASIC"),
@@ -144,4 +148,13 @@ fn what_is_shown_of_secrets_keeps_them_when_it_is_sent_back() {
         assert!(problem.field == key && problem.message.contains("write it"), "{problem}");
     }
     minimal().set("headers", &json!(["X-Stars: ***"])).unwrap();
+}
+
+#[test]
+fn a_flag_that_is_written_anew_is_odd_no_more() {
+    let odd = vec![("tls_verify", "2".to_owned()), ("enabled", "7".to_owned())];
+    let mut d = Definition { odd_flags: odd, ..minimal() };
+    d.set("enabled", &json!(true)).unwrap();
+    let problems = d.validate().unwrap_err();
+    assert_eq!(problems.iter().map(|p| p.field.as_str()).collect::<Vec<_>>(), ["tls_verify"]);
 }

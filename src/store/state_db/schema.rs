@@ -1,5 +1,7 @@
 //! The tables that only state.db has; `target_status` and `incidents` are those of the main database.
 
+use crate::store::schema::target_status;
+
 diesel::table! {
     /// The last known definitions, as JSON.
     definitions (id) {
@@ -31,3 +33,5 @@ diesel::table! {
         body -> Binary,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(definitions, target_status);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use super::schema::{events, spool};
+use super::schema::{definitions, events, spool};
 use super::{StateDb, codec};
 use crate::model::incident::{End, Incident};
 use crate::model::record::{IncidentChange, StatusRecord};
@@ -135,16 +135,26 @@ impl StateDb {
         Ok(all)
     }
 
-    /// Forgets the statuses of targets that are gone.
+    /// Forgets at most `limit` statuses of targets that are gone and were last heard of before `before`; how many it were.
+    /// The main database keeps them as long as they have results; what is in the spool is still written.
     ///
     /// # Errors
-    /// See [`StoreError`].
-    pub fn forget_statuses(&mut self, targets: &[i64]) -> Result<(), StoreError> {
+    /// See [`StoreError`]; nothing was forgotten then.
+    pub fn forget_statuses(&mut self, before: UtcMs, limit: u32) -> Result<u32, StoreError> {
         self.write(|c| {
-            for chunk in targets.chunks(500) {
+            let known = definitions::table.select(definitions::id);
+            let old = target_status::last_updated.is_null().or(target_status::last_updated.lt(before.0));
+            let ids: Vec<i64> = target_status::table
+                .filter(target_status::target_id.ne_all(known))
+                .filter(old.assume_not_null())
+                .order(target_status::target_id)
+                .limit(limit.into())
+                .select(target_status::target_id)
+                .load(c)?;
+            for chunk in ids.chunks(500) {
                 diesel::delete(target_status::table.filter(target_status::target_id.eq_any(chunk))).execute(c)?;
             }
-            Ok(())
+            Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX))
         })
     }
 
@@ -172,20 +182,25 @@ impl StateDb {
         Ok(rows.into_iter().filter_map(event).collect())
     }
 
-    /// Forgets incidents that ended before `before`, with their events; how many incidents it were. The main database
-    /// keeps them.
+    /// Forgets at most `limit` incidents that ended before `before`, with their events, the oldest first; how many it
+    /// were. Open incidents stay, however old.
+    ///
+    /// Who must have seen them by then: the main database, through the batches that held them (each is written there or in
+    /// the spool), and whoever tells people, through [`StateDb::events_after`]. Nobody tells people yet: one who does must
+    /// have made its own note of an event (what it owes to whom) before the event is so old.
     ///
     /// # Errors
-    /// See [`StoreError`].
-    pub fn forget_incidents(&mut self, before: UtcMs) -> Result<usize, StoreError> {
+    /// See [`StoreError`]; nothing was forgotten then.
+    pub fn forget_incidents(&mut self, before: UtcMs, limit: u32) -> Result<u32, StoreError> {
         self.write(|c| {
-            let old = incidents::table.filter(incidents::ended_at.lt(before.0));
-            let ids: Vec<i64> = old.select(incidents::id).load(c)?;
+            let old =
+                incidents::table.filter(incidents::ended_at.lt(before.0)).order((incidents::ended_at, incidents::id));
+            let ids: Vec<i64> = old.limit(limit.into()).select(incidents::id).load(c)?;
             for chunk in ids.chunks(500) {
                 diesel::delete(events::table.filter(events::incident_id.eq_any(chunk))).execute(c)?;
                 diesel::delete(incidents::table.filter(incidents::id.eq_any(chunk))).execute(c)?;
             }
-            Ok(ids.len())
+            Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX))
         })
     }
 }

@@ -31,6 +31,7 @@ fn bad_requests_are_told_what_to_write(place: &Place) {
         (target("name", json!(" ")), "name", "1 to 128"),
         (target("name", json!("a\u{1b}[31mb")), "name", "control character"),
         (target("name", json!(5)), "name", "text"),
+        (target("name", json!("n ")), "name", "write `n`"),
         (target("url", json!("ftp://h/")), "url", "write http"),
         (target("frequncy", json!("10s")), "frequncy", "frequency"),
         (target("frequency", json!("0s")), "frequency_ms", "write 100"),
@@ -94,6 +95,19 @@ fn bad_requests_are_told_what_to_write(place: &Place) {
         ("GET", "/", 404),
     ] {
         daemon.request(method, path, None).problem(status);
+    }
+    for (path, field, told) in [
+        ("/v1/targets/shop/history?limit=-1", "limit", "write a whole number"),
+        ("/v1/targets/shop/history?since_ms=yesterday", "since_ms", "`yesterday`"),
+        ("/v1/targets?status=GOOD", "status", "`GOOD`"),
+        ("/v1/incidents?open=perhaps", "open", "write true or false"),
+        ("/v1/watch?colour=red", "colour", "unknown field"),
+    ] {
+        let problem = daemon.request("GET", path, None).problem(400);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("`{field}`")) && detail.contains(told), "{path}: {problem:#}");
+        assert!(!detail.contains("eserialize"), "{path}: {problem:#}");
+        assert_eq!(problem["problems"][0]["field"], json!(field), "{path}: {problem:#}");
     }
     for (method, path) in
         [("POST", "/v1/status"), ("GET", "/v1/stop"), ("PUT", "/v1/targets"), ("DELETE", "/v1/targets")]

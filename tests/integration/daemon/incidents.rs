@@ -1,5 +1,7 @@
 //! One failure, one incident: whatever happens between its beginning and its end.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::harness::{Place, SOON, number, wait_for, wait_until};
@@ -157,7 +159,7 @@ fn an_open_incident_survives_a_crash(place: &Place) {
 }
 
 #[test]
-fn running_out_of_descriptors_is_never_the_targets_failure() {
+fn local_resources_when_descriptors_run_out_and_never_the_targets_failure() {
     let origin = Origin::start();
     origin.answer("/hold", Answer::Hold);
     let place = Place::new();
@@ -172,6 +174,13 @@ fn running_out_of_descriptors_is_never_the_targets_failure() {
     let unknown = "SELECT COUNT(*) FROM target_status JOIN targets ON id = target_id \
                    WHERE name LIKE 'other%' AND status = 'UNKNOWN' AND reason = 'local_resources' AND unknown_count >= 3";
     wait_until("all others are UNKNOWN", SOON, || place.db.number(unknown) == 10);
+    // Whoever looks what is wrong is answered all the same.
+    for _ in 0..10 {
+        let mut ctl = Command::new(env!("CARGO_BIN_EXE_skypunchctl"));
+        let output = ctl.arg("--socket").arg(&daemon.socket).arg("status").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("| Unknown "));
+    }
     let wrong =
         "SELECT COUNT(*) FROM results WHERE verdict = 'FAIL' OR (reason = 'local_resources') <> (verdict = 'UNKNOWN')";
     assert_eq!(place.db.number(wrong), 0);

@@ -22,6 +22,8 @@ mod errors;
 mod file;
 mod incidents;
 mod main_job;
+mod pruning;
 mod schedule;
 mod secrets;
 mod startup;
+mod wrong;

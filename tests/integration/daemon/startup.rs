@@ -156,6 +156,14 @@ fn a_wrong_database_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_log_file_that_is_a_pipe_is_refused_and_nothing_hangs() {
+    let place = Place::new();
+    let pipe = crate::probing::fifo(place.dir.path());
+    let setup = place.setup().extra(&format!("[log]\nfile = {:?}\n", pipe.display().to_string()));
+    assert_refused(&setup, &["log.file", "is no regular file", "write the path of a file"]);
+}
+
+#[test]
 fn a_state_folder_that_cannot_be_used_is_refused() {
     let place = Place::new();
     let in_a_file = file(&place, "file", "");

@@ -46,7 +46,8 @@ pub fn every_kind_of_edit_is_seen(db: &TestDb) {
     let mut other = db.connect();
     let id = other.insert_definition(&definition("own"), NOW).unwrap();
     seen("an insert of our own");
-    other.update_definition(&Definition { id, url: "http://o/".into(), ..definition("own") }, NOW).unwrap();
+    let edited = Definition { id, url: "http://o/".into(), ..definition("own") };
+    other.apply_definitions(&[], &[edited], &[], NOW).unwrap();
     seen("an update of our own");
     other.set_enabled(id, false, NOW).unwrap();
     seen("disabling");
@@ -79,4 +80,25 @@ pub fn no_edit_no_change(db: &TestDb) {
     let rolled_back = "BEGIN; UPDATE targets SET url = 'http://b/'; ROLLBACK";
     db.client(rolled_back).unwrap();
     assert_eq!(token(&mut store), one, "what failed or was taken back is no change");
+}
+
+pub fn a_table_that_is_gone_is_an_error_at_once(db: &TestDb) {
+    // A view would keep SQLite from renaming what it shows.
+    db.store();
+    db.client("DROP VIEW targets_overview").unwrap();
+    for table in ["targets", "credentials"] {
+        let mut store = db.connect();
+        let before = token(&mut store);
+        db.client(&format!("ALTER TABLE {table} RENAME TO elsewhere")).unwrap();
+        if db.is_sqlite() {
+            // Another token: all rows are read, which fails.
+            assert_ne!(token(&mut store), before);
+        } else {
+            let error = store.change_token().unwrap_err();
+            assert!(error.to_string().contains(&format!("the table {table} is not there")), "{error}");
+            assert!(!error.is_away());
+        }
+        db.client(&format!("ALTER TABLE elsewhere RENAME TO {table}")).unwrap();
+        token(&mut db.connect());
+    }
 }

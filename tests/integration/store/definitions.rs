@@ -28,6 +28,7 @@ fn full() -> Definition {
         host: text("host.example:8080"),
         tags: text("web,prod"),
         enabled: false,
+        odd_flags: Vec::new(),
     }
 }
 
@@ -37,7 +38,7 @@ pub fn every_column_comes_back(db: &TestDb) {
     let first = Definition { id, ..full() };
     assert_eq!(store.load_definitions().unwrap(), std::slice::from_ref(&first));
     let second = Definition { id, name: "other".into(), url: "http://o/".into(), ..Definition::default() };
-    store.update_definition(&second, NOW).unwrap();
+    store.apply_definitions(&[], std::slice::from_ref(&second), &[], NOW).unwrap();
     assert_eq!(store.load_definitions().unwrap(), std::slice::from_ref(&second), "NULLs replace what was there");
     store.set_enabled(id, false, NOW).unwrap();
     assert_eq!(store.load_definitions().unwrap(), [Definition { enabled: false, ..second }]);
@@ -53,7 +54,7 @@ pub fn a_taken_name_is_named(db: &TestDb) {
     let error = store.insert_definition(&definition("x"), NOW).unwrap_err();
     assert!(matches!(&error, StoreError::Duplicate(t) if t.contains("`x`") && t.contains("tenant `0`")), "{error}");
     let renamed = Definition { id: y, ..definition("x") };
-    assert!(matches!(store.update_definition(&renamed, NOW), Err(StoreError::Duplicate(_))));
+    assert!(matches!(store.apply_definitions(&[], &[renamed], &[], NOW), Err(StoreError::Duplicate(_))));
     let elsewhere = Definition { tenantid: "7".into(), ..definition("x") };
     store.insert_definition(&elsewhere, NOW).expect("another tenant, on the same connection");
 }
@@ -61,7 +62,7 @@ pub fn a_taken_name_is_named(db: &TestDb) {
 pub fn what_is_not_there_is_missing(db: &TestDb) {
     let mut store = db.store();
     let nobody = Definition { id: 4711, ..definition("x") };
-    assert_eq!(store.update_definition(&nobody, NOW), Err(StoreError::Missing(4711)));
+    assert!(matches!(store.apply_definitions(&[], &[nobody], &[], NOW), Err(StoreError::Missing(4711))));
     assert_eq!(store.delete_definition(4711), Err(StoreError::Missing(4711)));
     assert_eq!(store.set_enabled(4711, true, NOW), Err(StoreError::Missing(4711)));
     let id = store.insert_definition(&definition("x"), NOW).unwrap();
@@ -114,7 +115,24 @@ pub fn odd_rows_do_not_hide_the_others(db: &TestDb) {
     assert_eq!((odd.id, odd.name.as_str(), odd.url.as_str()), (2, "\u{fffd}A", "\0\u{fffd}"));
     assert_eq!((odd.frequency_ms, odd.enabled, odd.method.as_str()), (-1, false, "GET"));
     let problems = odd.validate().unwrap_err();
-    assert!(problems.iter().any(|p| p.field == "frequency_ms"), "{problems:?}");
+    for field in ["frequency_ms", "enabled"] {
+        assert!(problems.iter().any(|p| p.field == field), "{problems:?}");
+    }
+}
+
+pub fn a_flag_is_0_or_1(db: &TestDb) {
+    let mut store = db.store();
+    db.client("INSERT INTO targets (name, url, enabled, tls_verify) VALUES ('a', 'http://a/', 7, 1), ('b', 'http://b/', 0, -1), ('c', 'http://c/', 1, 0)").unwrap();
+    let wrong: Vec<String> = store
+        .load_definitions()
+        .unwrap()
+        .iter()
+        .map(|d| d.validate().err().unwrap_or_default().iter().map(ToString::to_string).collect())
+        .collect();
+    let sentence = |what: &str| format!("{what} is neither yes nor no: write 1 (yes) or 0 (no)");
+    assert_eq!(wrong, [sentence("enabled: `7`"), sentence("tls_verify: `-1`"), String::new()]);
+    let loaded = store.load_definitions().unwrap();
+    assert!(!loaded[0].enabled && loaded[1].tls_verify, "when in doubt: do not probe, and verify");
 }
 
 pub fn any_text_comes_back(db: &TestDb) {
@@ -155,8 +173,10 @@ pub fn ids_are_never_reused(db: &TestDb) {
     let first = store.insert_definition(&definition("a"), NOW).unwrap();
     store.write_batch(&batch(1, 1, first, 0, 1, 0)).unwrap();
     store.delete_definition(first).unwrap();
-    assert_eq!(store.load_statuses().unwrap(), [], "its status went with it");
-    assert!(store.insert_definition(&definition("a"), NOW).unwrap() > first);
+    let second = store.insert_definition(&definition("a"), NOW).unwrap();
+    assert!(second > first);
+    let known: Vec<i64> = store.load_statuses().unwrap().iter().map(|s| s.target_id.0).collect();
+    assert_eq!(known, [first], "the new one has no past");
 }
 
 pub fn absurd_sizes_are_refused_or_kept(db: &TestDb) {
@@ -171,7 +191,7 @@ pub fn absurd_sizes_are_refused_or_kept(db: &TestDb) {
         Ok(_) => assert!(db.is_sqlite()),
         Err(e) => {
             assert!(matches!(&e, StoreError::Rejected(t) if t.contains("name")), "{e}");
-            assert!(!e.is_away() && !e.is_fatal_at_start());
+            assert!(!e.is_away());
         }
     }
     assert!(db.store().load_definitions().unwrap().len() <= 2);

@@ -37,15 +37,16 @@ on_both! {
         a_wrong_type_is_refused_where_it_is_typed, names_are_unique_within_a_tenant;
     definitions: every_column_comes_back, a_taken_name_is_named, what_is_not_there_is_missing,
         a_plan_is_applied_whole_or_not_at_all, names_can_be_swapped, odd_rows_do_not_hide_the_others,
-        any_text_comes_back, names_compare_byte_by_byte, ids_are_never_reused, absurd_sizes_are_refused_or_kept;
+        any_text_comes_back, a_flag_is_0_or_1, names_compare_byte_by_byte, ids_are_never_reused, absurd_sizes_are_refused_or_kept;
     batches: results_come_back_exactly, statuses_come_back_exactly, the_same_batch_twice_counts_once,
         replays_after_crashes_count_once, counters_add_up_over_writers, a_deleted_target_does_not_stop_a_batch,
         thinned_results_are_booked, a_big_batch_is_one_transaction, a_failed_batch_leaves_nothing,
         ids_that_come_again_do_not_hold_up_others, absurd_texts_do_not_hold_up_a_batch, history_is_bounded;
     incidents: opened_and_ended, opened_and_ended_in_one_batch, an_end_is_never_overwritten, filters_combine;
     prune: counters_equal_pruned_thinned_and_rows, the_oldest_go_first_and_few_at_a_time,
-        statuses_of_targets_that_are_gone_go;
+        statuses_of_targets_that_are_gone_go_with_their_last_result;
     lease: a_second_daemon_is_refused, a_dead_holder_on_this_host_is_replaced_at_once,
         one_elsewhere_is_replaced_when_its_lease_has_ended, renewing_and_releasing, of_many_at_once_one_gets_it;
-    change: every_kind_of_edit_is_seen, the_daemons_own_writes_are_not_seen, no_edit_no_change;
+    change: every_kind_of_edit_is_seen, the_daemons_own_writes_are_not_seen, no_edit_no_change,
+        a_table_that_is_gone_is_an_error_at_once;
 }

@@ -1,5 +1,6 @@
-use super::fixture::{NOW, TestDb, batch, definition};
+use super::fixture::{NOW, TestDb, batch, definition, recorded, result};
 use skypunch::model::reason::Verdict;
+use skypunch::model::record::Batch;
 use skypunch::model::time::UtcMs;
 
 fn later(ms: i64) -> UtcMs {
@@ -45,12 +46,32 @@ pub fn the_oldest_go_first_and_few_at_a_time(db: &TestDb) {
     assert_eq!(db.number("SELECT COUNT(*) FROM results"), 100);
 }
 
-pub fn statuses_of_targets_that_are_gone_go(db: &TestDb) {
+pub fn statuses_of_targets_that_are_gone_go_with_their_last_result(db: &TestDb) {
     let mut store = db.store();
-    let id = store.insert_definition(&definition("x"), NOW).unwrap();
-    store.write_batch(&batch(1, 1, id, 0, 1, 0)).unwrap();
-    store.write_batch(&batch(1, 2, 900, 10, 1, 0)).unwrap();
-    assert_eq!(store.prune_statuses(NOW).unwrap(), 0, "not old enough");
-    assert_eq!(store.prune_statuses(later(1000)).unwrap(), 1);
-    assert_eq!(store.load_statuses().unwrap().iter().map(|s| s.target_id.0).collect::<Vec<_>>(), [id]);
+    let stays = store.insert_definition(&definition("x"), NOW).unwrap();
+    let gone: Vec<i64> = ["a", "b", "c"].map(|n| store.insert_definition(&definition(n), NOW).unwrap()).into();
+    for (number, id) in (1..).zip(gone.iter().chain([&stays])) {
+        store.write_batch(&batch(1, number, *id, number * 10, 1, 0)).unwrap();
+    }
+    for id in &gone {
+        store.delete_definition(*id).unwrap();
+    }
+    // The last result of a target may be on its way while it is deleted: counters go on where they were.
+    store.write_batch(&batch(1, 9, gone[0], 100, 1, 0)).unwrap();
+    equation_holds(db);
+    assert_eq!(store.prune_statuses(later(1000), 10).unwrap(), 0, "they count results that are still there");
+    store.prune_results(later(50), 10).unwrap();
+    equation_holds(db);
+    assert_eq!(store.prune_statuses(later(21), 10).unwrap(), 1, "the others were heard of later");
+    assert_eq!(store.prune_statuses(later(1000), 10).unwrap(), 1, "one has a result");
+    store.prune_results(later(1000), 10).unwrap();
+    assert_eq!(store.prune_statuses(later(1000), 10).unwrap(), 1);
+    let left: Vec<i64> = store.load_statuses().unwrap().iter().map(|s| s.target_id.0).collect();
+    assert_eq!(left, [stays]);
+    // Few at a time.
+    store
+        .write_batch(&Batch::collect(1, 20, (900..905).map(|t| recorded(result(t, 0, Verdict::Pass))).collect()))
+        .unwrap();
+    store.prune_results(later(1000), 10).unwrap();
+    assert_eq!([2, 2, 2].map(|n| store.prune_statuses(later(1000), n).unwrap()), [2, 2, 1]);
 }

@@ -114,8 +114,11 @@ fn transitions_are_durable_and_recorded_once() {
         ]
     );
     assert_eq!(after.events_after(events[2].id, 100).unwrap(), events[3..]);
-    assert_eq!(after.forget_incidents(UtcMs(NOW.0 + 5)).unwrap(), 1);
+    assert_eq!(after.forget_incidents(UtcMs(NOW.0 + 5), 10).unwrap(), 1);
     assert_eq!(after.events_after(0, 100).unwrap().len(), 2);
+    after.record_transitions(3, 8, &[], &[opened(id(3), 9)]).unwrap();
+    assert_eq!(after.forget_incidents(UtcMs(NOW.0 + 5000), 10).unwrap(), 1, "one that is open stays");
+    assert_eq!(after.events_after(0, 100).unwrap().len(), 1);
 }
 
 #[test]
@@ -212,8 +215,26 @@ fn states_in_the_spool_are_newer_than_those_of_the_last_transition() {
     assert_eq!(state.load_statuses().unwrap()[0].state.repeated_fails, 3);
     state.spool_push(&Batch::collect(4, 1, vec![recorded(result(8, 0, Verdict::Pass))])).unwrap();
     assert_eq!(state.load_statuses().unwrap().len(), 2);
-    state.forget_statuses(&[7]).unwrap();
+    assert_eq!(state.forget_statuses(NOW, 10).unwrap(), 1);
     assert_eq!(state.load_statuses().unwrap().len(), 2, "what is in the spool is still to be written");
+}
+
+#[test]
+fn statuses_of_targets_that_are_gone_are_forgotten() {
+    let file = File::new();
+    let mut state = file.open(BIG);
+    let status = |target, at| {
+        let s = TargetState { last_updated: Some(UtcMs(NOW.0 + at)), ..TargetState::default() };
+        StatusRecord { target_id: TargetId(target), state: s, delta: Counters::default() }
+    };
+    let all: Vec<StatusRecord> = [(1, 0), (2, 1), (3, 2), (4, 3), (5, 90)].map(|(id, at)| status(id, at)).into();
+    state.record_transitions(3, 1, &all, &[]).unwrap();
+    state.save_definitions(&[Definition { id: 2, ..definition("stays") }], &[]).unwrap();
+    assert_eq!(state.forget_statuses(UtcMs(NOW.0 + 50), 2).unwrap(), 2, "few at a time");
+    assert_eq!(state.forget_statuses(UtcMs(NOW.0 + 50), 2).unwrap(), 1);
+    assert_eq!(state.forget_statuses(UtcMs(NOW.0 + 50), 2).unwrap(), 0);
+    let left: Vec<i64> = state.load_statuses().unwrap().iter().map(|s| s.target_id.0).collect();
+    assert_eq!(left, [2, 5], "one is still defined, one was heard of lately");
 }
 
 #[test]

@@ -1,0 +1,81 @@
+//! A reserve of file descriptors that probes never touch.
+//!
+//! ```text
+//!   0 ............................ ceiling ......... limit (RLIMIT_NOFILE)
+//!   whatever was opened first, probes | control socket, databases, log: also when probes take all they can get
+//! ```
+//!
+//! The kernel gives out the lowest number that is free. So a socket whose number is at the ceiling or above says that
+//! all below are taken, and no counting is needed: such a probe is `local_resources`, as if the limit were reached.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::OnceLock;
+
+use rustix::process::{Resource, getrlimit};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// So many descriptors are kept from probes: enough for the people who look what is wrong, and for every database
+/// connection to be made anew.
+const RESERVE: u64 = 64;
+
+/// Where the limit is so low that the reserve would leave probes next to nothing, a quarter of it is enough.
+fn ceiling_of(limit: u64) -> u64 {
+    limit - RESERVE.min(limit / 4)
+}
+
+/// The lowest number that no probe may have. The limit is the one in force when the first probe asks.
+fn ceiling() -> u64 {
+    static CEILING: OnceLock<u64> = OnceLock::new();
+    *CEILING.get_or_init(|| getrlimit(Resource::Nofile).current.map_or(u64::MAX, ceiling_of))
+}
+
+fn check(fd: RawFd, ceiling: u64) -> io::Result<()> {
+    match u64::try_from(fd) {
+        Ok(number) if number < ceiling => Ok(()),
+        _ => Err(rustix::io::Errno::MFILE.into()),
+    }
+}
+
+/// Connects, unless that would take a descriptor of the reserve.
+///
+/// # Errors
+/// The system's; "too many open files" also when only the reserve is left.
+pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    check(socket.as_raw_fd(), ceiling())?;
+    socket.connect(address).await
+}
+
+/// Whether a descriptor can be opened without taking one of the reserve: for those that others open for us.
+///
+/// # Errors
+/// "Too many open files" when only the reserve is left, or not even that.
+pub fn spare() -> io::Result<()> {
+    let copy = io::stderr().as_fd().try_clone_to_owned()?;
+    check(copy.as_raw_fd(), ceiling())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::happy::is_local_resource;
+
+    #[test]
+    fn a_reserve_is_kept_however_low_the_limit() {
+        assert_eq!([20, 64, 256, 1024, 1 << 20].map(ceiling_of), [15, 48, 192, 960, (1 << 20) - 64]);
+        assert!(check(14, 15).is_ok());
+        assert!(is_local_resource(&check(15, 15).unwrap_err()));
+    }
+
+    #[test]
+    fn with_room_it_connects_and_says_so() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let tcp = runtime.block_on(connect(address)).unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), address);
+        spare().unwrap();
+    }
+}
