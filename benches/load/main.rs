@@ -12,6 +12,7 @@ mod daemon;
 mod database;
 mod floor;
 mod origin;
+mod persist;
 mod process;
 mod report;
 mod roles;
@@ -61,6 +62,9 @@ pub struct Options {
     /// Targets of the scenario `idle`.
     #[arg(long, default_value_t = 100_000)]
     idle_targets: usize,
+    /// Rows in the database before the scenario `persist` measures.
+    #[arg(long, default_value_t = 500_000)]
+    rows: usize,
     /// What cargo adds.
     #[arg(long, hide = true)]
     bench: bool,

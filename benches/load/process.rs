@@ -41,6 +41,12 @@ pub fn threads(pid: u32) -> Outcome<Vec<Thread>> {
     Ok(threads)
 }
 
+/// What the calling thread has run, in microseconds.
+pub fn own_thread_us() -> Outcome<f64> {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(schedstat.split_whitespace().next().unwrap_or("0").parse::<f64>()? / 1000.0)
+}
+
 /// What each thread ran between two looks, in microseconds.
 pub fn ran_us(before: &[Thread], after: &[Thread]) -> Vec<(String, f64)> {
     let at = |id: u32| before.iter().find(|t| t.0 == id).map_or(0, |t| t.2);

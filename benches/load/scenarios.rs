@@ -12,15 +12,15 @@ use skypunch::model::time::Mono;
 use crate::daemon::{Daemon, Place};
 use crate::floor::Floor;
 use crate::origin::Origin;
-use crate::process;
 use crate::report::{Report, quantile};
 use crate::{Options, Outcome};
+use crate::{persist, process};
 
 /// A scenario: its name on the command line, what it is, and how it runs.
 pub type Scenario = (&'static str, &'static str, fn(&Options) -> Outcome<Report>);
 
 /// All of them, in the order of the table.
-pub const ALL: [Scenario; 7] = [
+pub const ALL: [Scenario; 8] = [
     ("10k", "10,000 targets @ 1 s", |o| rate(o, "10,000 targets @ 1 s", 10_000, "at most 1.5")),
     ("1k", "1,000 targets @ 1 s", |o| rate(o, "1,000 targets @ 1 s", 1_000, "at most 1.8")),
     ("hang", "10,000 targets @ 1 s, one in ten hangs until its timeout", hang),
@@ -28,6 +28,7 @@ pub const ALL: [Scenario; 7] = [
     ("start", "start: 10,000 targets @ 10 s probed once", start),
     ("ctl", "skypunchctl targets with 10,000 targets", list),
     ("lateness", "reported lateness against the origin's clock, 2,000 targets @ 1 s", lateness),
+    ("persist", "the writer alone: batches of results and statuses of 10,000 targets", persist::run),
 ];
 
 /// How long things are left alone before the window begins.

@@ -224,6 +224,22 @@ fn caught(payload: &(dyn Any + Send)) -> StoreError {
 mod tests {
     use super::*;
 
+    /// Says so when the flags of `.cargo/config.toml` were not in force, which is no failure.
+    #[test]
+    fn sqlite_is_built_for_one_thread_a_connection() {
+        let mut c = SqliteConnection::establish(":memory:").unwrap();
+        for (option, used) in
+            [("THREADSAFE=2", true), ("DEFAULT_MEMSTATUS=0", true), ("ENABLE_MEMORY_MANAGEMENT", false)]
+        {
+            let query = format!("SELECT CAST(sqlite_compileoption_used('{option}') AS TEXT) AS version");
+            let found = diesel::sql_query(query).get_result::<Version>(&mut c).unwrap().version;
+            if (found == "1") != used {
+                eprintln!("SQLite: {option} is {found}: LIBSQLITE3_FLAGS of .cargo/config.toml were not in force");
+            }
+            assert!(found == "0" || found == "1", "{option}: {found}");
+        }
+    }
+
     #[test]
     fn old_servers_are_refused() {
         for good in

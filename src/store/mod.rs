@@ -4,7 +4,7 @@
 //!  url, connect, bounded, error     where it is, one connection, a limit on every wait, what can go wrong
 //!  migrate, schema, rows            tables, and how rows and the model's types become each other
 //!  definitions, change              what people write, and whether it has changed
-//!  batch                            one transaction: results, statuses, incidents, the writer's watermark
+//!  batch, dialect, mysql, sqlite    one transaction: results, statuses, incidents, the writer's watermark
 //!  status, incidents, history       what is read back
 //!  prune, lease                     old results go in small steps; one daemon a database
 //!  state_db                         the local file: what must not be lost when the database is away
@@ -26,9 +26,11 @@ mod history;
 mod incidents;
 mod lease;
 mod migrate;
+mod mysql;
 mod prune;
 mod rows;
 mod schema;
+mod sqlite;
 pub mod state_db;
 mod status;
 mod url;

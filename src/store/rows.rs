@@ -104,6 +104,28 @@ impl<'a> StatusRow<'a> {
         }
     }
 
+    /// Whether it says PASS after PASS and counts nothing but passes, shown in `results`, with an answer of 200 to 299.
+    pub(super) fn is_plain_pass(&self) -> bool {
+        let pass = Status::Pass.as_str();
+        let others = [
+            self.fail_count,
+            self.unknown_count,
+            self.missed_count,
+            self.count300,
+            self.count400,
+            self.count500,
+            self.network_fails,
+            self.repeated_fails,
+            self.thinned_count,
+        ];
+        self.status == pass
+            && self.previous_status == pass
+            && self.conclusive_status == pass
+            && self.reason.is_none()
+            && self.incident_id.is_none()
+            && others == [0; 9]
+    }
+
     pub(super) fn into_stored(self) -> StoredStatus {
         let incident = self.incident_id.map(|id| OpenIncident {
             id,
@@ -144,24 +166,24 @@ impl<'a> StatusRow<'a> {
 #[derive(Insertable, Queryable, Selectable)]
 #[diesel(table_name = results, treat_none_as_default_value = false)]
 pub(super) struct ResultRow<'a> {
-    id: i64,
-    target_id: i64,
-    due_at: i64,
-    started_at: i64,
-    lateness_us: i64,
-    verdict: Cow<'a, str>,
-    reason: Option<Cow<'a, str>>,
-    description: Option<Cow<'a, str>>,
-    status_code: Option<i64>,
-    latency_us: i64,
-    resolve_us: Option<i64>,
-    connect_us: Option<i64>,
-    tls_us: Option<i64>,
-    auth_us: Option<i64>,
-    first_byte_us: Option<i64>,
-    body_us: Option<i64>,
-    body_bytes: i64,
-    incident_id: Option<i64>,
+    pub id: i64,
+    pub target_id: i64,
+    pub due_at: i64,
+    pub started_at: i64,
+    pub lateness_us: i64,
+    pub verdict: Cow<'a, str>,
+    pub reason: Option<Cow<'a, str>>,
+    pub description: Option<Cow<'a, str>>,
+    pub status_code: Option<i64>,
+    pub latency_us: i64,
+    pub resolve_us: Option<i64>,
+    pub connect_us: Option<i64>,
+    pub tls_us: Option<i64>,
+    pub auth_us: Option<i64>,
+    pub first_byte_us: Option<i64>,
+    pub body_us: Option<i64>,
+    pub body_bytes: i64,
+    pub incident_id: Option<i64>,
 }
 
 impl<'a> From<&'a ResultRecord> for ResultRow<'a> {

@@ -223,3 +223,112 @@ pub fn history_is_bounded(db: &TestDb) {
     assert_eq!(store.history(7, Some(UtcMs(i64::MAX)), 99).unwrap(), []);
     assert_eq!(store.history(8, Some(UtcMs(i64::MIN)), 99).unwrap(), []);
 }
+
+/// What a target does in a life: many passes, and each thing that may change between two of them.
+pub fn passes_after_passes_keep_everything_else(db: &TestDb) {
+    let mut store = db.store();
+    let pass = TargetState {
+        conclusive: Status::Pass,
+        previous_status: Status::Pass,
+        status_description: Cow::Borrowed("OK"),
+        ..TargetState::default()
+    };
+    let one = Counters { pass_count: 1, count200: 1, ..Counters::default() };
+    let of = |delta: Counters| (pass.clone(), delta);
+    let steps = [
+        of(one),
+        of(one),
+        (TargetState { status_description: Cow::Borrowed("No Content"), ..pass.clone() }, one),
+        (TargetState { certificate_expires_at: Some(NOW), ..pass.clone() }, one),
+        (TargetState { certificate_expires_at: Some(NOW), ..pass.clone() }, one),
+        of(Counters { missed_count: 3, ..one }),
+        of(Counters { pass_count: 1, count300: 1, ..Counters::default() }),
+        of(Counters { pass_count: 1, count400: 1, ..Counters::default() }),
+        of(Counters { pass_count: 1, count500: 1, ..Counters::default() }),
+        of(Counters { unknown_count: 1, network_fails: 1, ..one }),
+        (
+            TargetState { conclusive: Status::Fail, repeated_fails: 2, reason: Some(Reason::Status), ..pass.clone() },
+            one,
+        ),
+        (TargetState { previous_status: Status::Fail, ..pass.clone() }, one),
+        of(one),
+        (TargetState { inconclusive: true, reason: Some(Reason::LocalNetwork), ..pass.clone() }, one),
+        (TargetState { incident: Some(OpenIncident { id: 7, started_at: NOW }), ..pass.clone() }, one),
+        (TargetState { repeated_fails: 1, ..pass.clone() }, one),
+        of(one),
+        of(Counters { pass_count: 2, count200: 2, ..Counters::default() }),
+    ];
+    let mut counters = Counters::default();
+    for (i, (mut state, delta)) in steps.into_iter().enumerate() {
+        let n = i64::try_from(i).unwrap();
+        counters.add(&delta);
+        state.counters = counters;
+        state.last_updated = Some(UtcMs(NOW.0 + n));
+        state.last_latency_us = Some(100 + u32::try_from(i).unwrap());
+        state.repeated_passes = u32::try_from(i).unwrap();
+        let statuses = vec![StatusRecord { target_id: TargetId(7), state: state.clone(), delta }];
+        let results =
+            (0..delta.pass_count + delta.unknown_count).map(|k| result(7, n * 10 + k, Verdict::Pass)).collect();
+        store.write_batch(&Batch { writer: 1, number: n + 1, results, statuses, ..Batch::default() }).unwrap();
+        let stored = StoredStatus { target_id: TargetId(7), state, writer: 1, number: n + 1 };
+        assert_eq!(store.load_statuses().unwrap(), [stored], "step {i}");
+    }
+    assert_eq!(db.number("SELECT thinned_count FROM target_status"), 0);
+}
+
+/// Whatever somebody did to the row: the next pass says again what is true.
+pub fn a_status_that_was_touched_is_set_right(db: &TestDb) {
+    let mut store = db.store();
+    let passed = |writer, number| {
+        let mut b = batch(writer, number, 7, number, 1, 0);
+        b.statuses[0].state.previous_status = Status::Pass;
+        b
+    };
+    store.write_batch(&passed(1, 1)).unwrap();
+    store.write_batch(&passed(1, 2)).unwrap();
+    let mut number = 2;
+    for edit in [
+        "status = 'FAIL'",
+        "previous_status = 'NEW'",
+        "conclusive_status = 'FAIL'",
+        "status_description = 'mine'",
+        "reason = 'dns'",
+        "repeated_fails = 9",
+        "certificate_expires_at = 1",
+        "incident_id = 1",
+        "incident_started_at = 1",
+        "writer = 9",
+        "number = 0",
+        "last_updated = NULL",
+    ] {
+        db.client(&format!("UPDATE target_status SET {edit}")).unwrap();
+        number += 1;
+        let expected = passed(1, number).statuses.remove(0).state;
+        store.write_batch(&passed(1, number)).unwrap();
+        let stored = store.load_statuses().unwrap().remove(0);
+        assert_eq!((stored.writer, stored.number), (1, number), "{edit}");
+        assert_eq!(stored.state.counters.pass_count, number, "{edit}");
+        assert_eq!(TargetState { counters: expected.counters, ..stored.state }, expected, "{edit}");
+    }
+    db.client("DELETE FROM target_status").unwrap();
+    store.write_batch(&passed(1, number + 1)).unwrap();
+    assert_eq!(store.load_statuses().unwrap()[0].state.counters.pass_count, 1);
+}
+
+pub fn history_reaches_back_over_gaps(db: &TestDb) {
+    let mut store = db.store();
+    // Seconds, minutes, days and a month apart; other targets all the time.
+    let ages = [0, 900, 8_192, 70_000, 140_000, 600_000, 86_400_000, 600_000_000, 2_600_000_000i64];
+    let mut records: Vec<_> = ages.iter().map(|age| recorded(result(7, -age, Verdict::Pass))).collect();
+    records.extend((0..300).map(|i| recorded(result(8, -1 - i * 9_000_001, Verdict::Pass))));
+    store.write_batch(&Batch::collect(1, 1, records)).unwrap();
+    let found = |rows: Vec<ResultRecord>| rows.iter().map(|r| NOW.0 - r.started_at.0).collect::<Vec<_>>();
+    assert_eq!(found(store.history(7, None, 100).unwrap()), ages);
+    for n in 0..=ages.len() {
+        assert_eq!(found(store.history(7, None, u32::try_from(n).unwrap()).unwrap()), ages[..n], "{n} wanted");
+        let until = ages[..n].last().copied().unwrap_or(-1);
+        assert_eq!(found(store.history(7, Some(UtcMs(NOW.0 - until)), 100).unwrap()), ages[..n], "since {until}");
+    }
+    assert_eq!(store.history(8, None, 1000).unwrap().len(), 300);
+    assert_eq!(store.history(9, None, 1000).unwrap(), []);
+}

@@ -41,7 +41,8 @@ on_both! {
     batches: results_come_back_exactly, statuses_come_back_exactly, the_same_batch_twice_counts_once,
         replays_after_crashes_count_once, counters_add_up_over_writers, a_deleted_target_does_not_stop_a_batch,
         thinned_results_are_booked, a_big_batch_is_one_transaction, a_failed_batch_leaves_nothing,
-        ids_that_come_again_do_not_hold_up_others, absurd_texts_do_not_hold_up_a_batch, history_is_bounded;
+        ids_that_come_again_do_not_hold_up_others, absurd_texts_do_not_hold_up_a_batch, history_is_bounded,
+        passes_after_passes_keep_everything_else, a_status_that_was_touched_is_set_right, history_reaches_back_over_gaps;
     incidents: opened_and_ended, opened_and_ended_in_one_batch, an_end_is_never_overwritten, filters_combine;
     prune: counters_equal_pruned_thinned_and_rows, the_oldest_go_first_and_few_at_a_time,
         statuses_of_targets_that_are_gone_go_with_their_last_result;
