@@ -23,9 +23,11 @@ use crate::model::text::nearest;
 use crate::model::time::UtcMs;
 
 pub mod health;
+pub mod notifiers;
 pub mod statistics;
 
 use health::Health;
+use notifiers::Notifiers;
 use statistics::Statistics;
 
 /// How many results a slow `watch` reader may lag behind before it loses some (and is told how many).
@@ -82,12 +84,14 @@ pub struct Board {
     pub statistics: Statistics,
     /// How persistence and the databases are.
     pub health: Health,
+    /// Whom people want to be told.
+    pub notifiers: Notifiers,
 }
 
-/// Why a reference to a target finds none.
+/// Why a reference finds none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotFound {
-    /// There is no such target; the word is the nearest name.
+    /// There is no such one; the word is the nearest name.
     Unknown(Option<String>),
     /// Several have that name: `id tenant/name` of each.
     Ambiguous(Vec<String>),
@@ -100,6 +104,7 @@ impl Default for Board {
             seen: broadcast::channel(WATCH_BACKLOG).0,
             statistics: Statistics::default(),
             health: Health::default(),
+            notifiers: Notifiers::default(),
         }
     }
 }

@@ -23,6 +23,7 @@
 //! | [`net`] | resolving, connecting, TLS |
 //! | [`config`] | settings: file, environment, flags |
 //! | [`probe`] | one probe: target in, outcome and trace out |
+//! | [`notify`] | channels: a message in, what became of it out |
 //! | [`store`] | the main database and state.db |
 //! | [`board`] | read model of every target's present state |
 //! | [`logging`] | settings in, logger out |
@@ -41,6 +42,7 @@ pub mod control;
 pub mod logging;
 pub mod model;
 pub mod net;
+pub mod notify;
 pub mod probe;
 pub mod secret;
 pub mod store;

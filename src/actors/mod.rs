@@ -6,6 +6,7 @@
 //!  control --commands----'                              v
 //!                                     recorder (one per arbiter) --Records--> persistence --> main database
 //!                                                                                 '---------> state.db (transitions, spool)
+//!                                                          people <--messages-- notifier <--transitions, outbox--'
 //! ```
 //!
 //! One file an actor, its messages at its top. Nothing here is awaited by a probe.
@@ -13,6 +14,7 @@
 pub mod arbiter;
 pub mod control;
 pub mod databases;
+pub mod notifier;
 pub mod persistence;
 pub mod pruner;
 pub mod supervisor;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use slog::{Logger, error, info, warn};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::arbiter::Records;
 use super::databases::{Database, LocalDatabase, LocalQuery, Query, answered};
@@ -63,6 +63,7 @@ pub struct Persistence {
     wake: Option<SpawnHandle>,
     /// Counters that targets started with while the main database was away: to be set right when it comes.
     guessed: Option<HashMap<TargetId, Counters>>,
+    transitions: Arc<Notify>,
     rebasing: bool,
     waiting: Vec<oneshot::Sender<()>>,
     spool_full_logged: bool,
@@ -71,7 +72,8 @@ pub struct Persistence {
 }
 
 impl Persistence {
-    /// `guessed` are the counters that targets were started with without the main database.
+    /// `guessed` are the counters that targets were started with without the main database; `transitions` is rung when
+    /// transitions are durable.
     #[expect(clippy::too_many_arguments, reason = "it is what the actor works with")]
     #[must_use]
     pub fn new(
@@ -83,6 +85,7 @@ impl Persistence {
         local: Addr<LocalDatabase>,
         flow: Flow,
         guessed: Option<HashMap<TargetId, Counters>>,
+        transitions: Arc<Notify>,
     ) -> Persistence {
         let mut flow = flow;
         flow.hold(guessed.is_some());
@@ -98,6 +101,7 @@ impl Persistence {
             flush_armed: false,
             wake: None,
             guessed,
+            transitions,
             rebasing: false,
             waiting: Vec::new(),
             spool_full_logged: false,
@@ -172,10 +176,11 @@ impl Persistence {
     }
 
     fn work_locally(&mut self, work: LocalWork, ctx: &mut Context<Self>) {
-        let writer = self.flow.writer();
+        let (writer, transitions) = (self.flow.writer(), Arc::clone(&self.transitions));
         let query = LocalQuery::new(move |db| match work {
             LocalWork::Transitions(number, statuses, changes) => {
                 db.record_transitions(writer, number, &statuses, &changes)?;
+                transitions.notify_one();
                 Ok((LocalDone::Done, None, 0))
             }
             LocalWork::Push(batch) => {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  main database (thread of its own)   results older than they are kept --> statuses of targets that are gone
-//!  state.db (its only thread)          ended incidents with their events, statuses of targets that are gone
+//!  state.db (its only thread)          notices that are done, ended incidents with their events, statuses of targets that
+//!                                      are gone
 //! ```
 
 use std::time::Duration;
@@ -33,7 +34,7 @@ const REST_PAUSE: Duration = Duration::from_secs(600);
 pub struct Keep {
     /// Results in the main database, and statuses there that count none; `None`: for ever.
     pub results: Option<Duration>,
-    /// Ended incidents with their events, and statuses of targets that are gone, in state.db. Long enough for whoever
+    /// Notices that are done, ended incidents with their events, and statuses of targets that are gone, in state.db. Long enough for whoever
     /// reads them to have seen them (see [`StateDb::forget_incidents`]); the main database keeps its own.
     pub local: Duration,
 }
@@ -67,7 +68,8 @@ fn statuses(store: &mut Store, before: UtcMs) -> Result<u32, StoreError> {
 }
 
 fn local(db: &mut StateDb, before: UtcMs) -> Result<u32, StoreError> {
-    Ok(db.forget_incidents(before, LOCAL_STEP)?.max(db.forget_statuses(before, LOCAL_STEP)?))
+    let told = db.forget_outbox(before, LOCAL_STEP)?;
+    Ok(told.max(db.forget_incidents(before, LOCAL_STEP)?).max(db.forget_statuses(before, LOCAL_STEP)?))
 }
 
 impl Pruner {

@@ -13,7 +13,7 @@ use slog::{Logger, error, info, warn};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::arbiter::{Local, Records};
-use super::target::{Redefine, Start, StopTarget, TargetActor};
+use super::target::{ProbeNow, Redefine, Start, StopTarget, TargetActor};
 use crate::board::{Board, Entry};
 use crate::clock::Clock;
 use crate::model::account::{Circumstances, account, account_withdrawal};
@@ -75,6 +75,12 @@ pub struct Test {
     /// Gets the outcome at the end.
     pub outcome: tokio::sync::oneshot::Sender<Outcome>,
 }
+
+/// Probe a target at once, beside its schedule; the result counts as any other. Nothing happens to a target whose probe
+/// runs already, or that is not probed.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct ProbeSoon(pub TargetId);
 
 /// Stop all actors. Answered when all have stopped and all records are on their way.
 #[derive(Message)]
@@ -290,6 +296,16 @@ impl Handler<Apply> for Supervisor {
                 }
             }),
         ))
+    }
+}
+
+impl Handler<ProbeSoon> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, ProbeSoon(id): ProbeSoon, _: &mut Self::Context) {
+        if let Some(addr) = self.slots.get(&id).and_then(|slot| slot.addr.as_ref()) {
+            addr.do_send(ProbeNow);
+        }
     }
 }
 

@@ -31,6 +31,11 @@ use crate::model::trace::{Event, Trace};
 #[rtype(result = "()")]
 pub struct Redefine(pub Arc<Target>);
 
+/// Probe now, beside the schedule, unless a probe runs.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct ProbeNow;
+
 /// Stop for good: a running probe is given up. Answered when nothing will be recorded any more.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -259,6 +264,16 @@ impl Handler<Redefine> for TargetActor {
             ctx.cancel_future(self.alarm);
             self.pacer.reschedule(schedule(&self.local, &self.target), self.local.clock.now());
             self.set_alarm(ctx);
+        }
+    }
+}
+
+impl Handler<ProbeNow> for TargetActor {
+    type Result = ();
+
+    fn handle(&mut self, _: ProbeNow, ctx: &mut Self::Context) {
+        if self.pacer.start_extra() {
+            self.start_probe(None, ctx);
         }
     }
 }

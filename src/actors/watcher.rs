@@ -3,7 +3,7 @@
 //! ```text
 //!   every max(250 ms, 100 x cost): change token the same? -> done
 //!                                  else, and once a minute: load all, compare row by row
-//!                                       '-> supervisor (Apply), state.db (last known definitions)
+//!                                       '-> supervisor (Apply), board (notifiers), state.db (last known definitions)
 //! ```
 //!
 //! The looking costs at most a hundredth of a core, whatever the size of the tables.
@@ -22,6 +22,7 @@ use super::supervisor::{Apply, Changed, Supervisor};
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::model::definition::Definition;
+use crate::model::notifier::{NotifierDefinition, TypeCheck};
 use crate::model::state::TargetState;
 use crate::model::target::TargetId;
 use crate::model::time::Mono;
@@ -133,6 +134,7 @@ struct Found {
     difference: Option<Difference>,
     changed: Vec<Changed>,
     states: HashMap<TargetId, TargetState>,
+    notifiers: Vec<NotifierDefinition>,
     cost: Duration,
 }
 
@@ -146,6 +148,7 @@ pub struct Watcher {
     local: Addr<LocalDatabase>,
     supervisor: Addr<Supervisor>,
     known: Arc<Mutex<Known>>,
+    types: Arc<TypeCheck>,
     waiting: Vec<oneshot::Sender<Result<Looked, String>>>,
     looking: bool,
     again: bool,
@@ -153,7 +156,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// `known` holds what was loaded at the start.
+    /// `known` holds what was loaded at the start; `types` says what the types of notifiers demand.
     #[expect(clippy::too_many_arguments, reason = "it is what the actor works with")]
     #[must_use]
     pub fn new(
@@ -165,6 +168,7 @@ impl Watcher {
         local: Addr<LocalDatabase>,
         supervisor: Addr<Supervisor>,
         known: Known,
+        types: Arc<TypeCheck>,
     ) -> Watcher {
         Watcher {
             board,
@@ -175,6 +179,7 @@ impl Watcher {
             local,
             supervisor,
             known: Arc::new(Mutex::new(known)),
+            types,
             waiting: Vec::new(),
             looking: false,
             again: false,
@@ -206,8 +211,10 @@ impl Watcher {
             let mut known = lock(&known);
             let full = now_please || known.full_at.is_none_or(|at| started.since(at) >= FULL);
             if !full && (token.is_none() || token == known.token) {
-                return Ok(Found { difference: None, changed: Vec::new(), states: HashMap::new(), cost });
+                let (changed, states, notifiers) = Default::default();
+                return Ok(Found { difference: None, changed, states, notifiers, cost });
             }
+            let notifiers = store.load_notifiers()?;
             let difference = known.compare(|see| store.each_definition(see))?;
             let first = !std::mem::replace(&mut known.from_main, true);
             let states = if first {
@@ -218,11 +225,12 @@ impl Watcher {
             known.token = token.or(known.token.take());
             known.full_at = Some(started);
             let changed = validated(&difference.changed);
-            Ok(Found { difference: Some(difference), changed, states, cost })
+            Ok(Found { difference: Some(difference), changed, states, notifiers, cost })
         });
         let sent = self.main.send(query);
         let (supervisor, local) = (self.supervisor.clone(), self.local.clone());
         let (board, clock) = (Arc::clone(&self.board), self.clock.clone());
+        let (types, log) = (Arc::clone(&self.types), self.log.clone());
         let work = async move {
             let found = answered(sent.await);
             let read = found.as_ref().map(drop).map_err(ToString::to_string);
@@ -234,8 +242,14 @@ impl Watcher {
             looked.total = difference.total;
             looked.changed = difference.changed.len() + difference.removed.len();
             looked.invalid = found.changed.iter().filter(|c| c.is_err()).count();
+            let told = tell_notifiers(&board, found.notifiers, &*types, &log);
+            looked.changed += told.changed;
+            looked.invalid += told.invalid;
             let removed = difference.removed.iter().copied().map(TargetId).collect();
-            if looked.changed > 0 {
+            if told.changed > 0 {
+                answered(local.send(LocalQuery::new(move |db| db.save_notifiers(&told.good, &told.wrong))).await)?;
+            }
+            if looked.changed > told.changed {
                 let saved = local
                     .send(LocalQuery::new(move |db| db.save_definitions(&difference.changed, &difference.removed)));
                 let apply = Apply { changed: found.changed, removed, states: found.states };
@@ -289,6 +303,39 @@ impl Watcher {
             let _gone = waiting.send(answer.clone());
         }
     }
+}
+
+/// What became of the rows of notifiers.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// New, changed and gone.
+    pub changed: usize,
+    /// Of these, wrong.
+    pub invalid: usize,
+    /// All that are fit.
+    pub good: Vec<NotifierDefinition>,
+    /// The ids of all that are not.
+    pub wrong: Vec<i64>,
+}
+
+/// Puts the rows of notifiers in force; what is newly wrong is logged.
+pub fn tell_notifiers(board: &Board, rows: Vec<NotifierDefinition>, types: &TypeCheck, log: &Logger) -> Told {
+    let changed = board.notifiers.replace(rows, types);
+    let mut told = Told { changed: changed.len(), ..Told::default() };
+    for (id, entry) in board.notifiers.all().iter() {
+        if entry.problems.is_empty() {
+            told.good.push(entry.row.clone());
+            continue;
+        }
+        told.wrong.push(id.0);
+        if changed.contains(id) {
+            told.invalid += 1;
+            let problems = entry.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            error!(log, "a notifier's row is wrong; its last good form, if there was one, stays in force";
+                "notifier" => id.0, "name" => entry.row.name.clone(), "problems" => problems);
+        }
+    }
+    told
 }
 
 fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {

@@ -68,10 +68,16 @@ fn look(settings: &Settings, targets_file: Option<&Path>) -> Findings {
     }
     found.wrong.extend(settings.log.file.as_deref().and_then(log_file_problem));
     found.wrong.extend(settings.secrets.folders.iter().filter_map(|f| folder_problem(f)));
-    match targets_file.map(|file| (file, targets::read(file))) {
+    let (catalogue, problems) = super::notifying::catalogue(settings);
+    found.wrong.extend(problems.iter().map(|p| format!("a provider of notifiers: {p}")));
+    match targets_file.map(|file| (file, targets::read(file, &*super::notifying::types(&catalogue)))) {
         None => {}
         Some((file, Ok((_, entries)))) => {
-            line(format!("targets   {}: {} targets, all fit", shown(file), entries.len()));
+            let notifiers = match entries.notifiers.len() {
+                0 => String::new(),
+                n => format!(", {n} notifiers"),
+            };
+            line(format!("targets   {}: {} targets{notifiers}, all fit", shown(file), entries.targets.len()));
         }
         Some((_, Err(e))) => found.wrong.push(with_causes(&e)),
     }

@@ -8,6 +8,7 @@
 //! ```
 
 mod check;
+mod notifying;
 pub mod place;
 mod startup;
 mod targets;
@@ -24,20 +25,24 @@ use slog::{Logger, error, info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
+use self::notifying::Around;
 use self::startup::{Known, Opened};
 use crate::actors::arbiter::Local;
 use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
 use crate::actors::databases::{Database, LocalDatabase, LocalQuery, Query};
+use crate::actors::notifier::{NotifierActor, StopNotifier};
 use crate::actors::persistence::{Flush, IsSafe, Limits, Persistence};
 use crate::actors::pruner::{Keep, Pruner};
 use crate::actors::supervisor::{Apply, StopAll, Supervisor};
-use crate::actors::watcher::{LookNow, Watcher, validated};
+use crate::actors::watcher::{LookNow, Watcher, tell_notifiers, validated};
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::api::RunState;
 use crate::logging::{LogGuard, ResultLog};
 use crate::model::ids::IdGenerator;
+use crate::model::notifier::TypeCheck;
+use crate::notify::catalogue::Catalogue;
 use crate::probe::{HttpProber, ProbeSettings, Prober};
 
 pub use check::check;
@@ -98,8 +103,19 @@ fn run_logged(
     let (listener, socket) = place::bind_socket(&settings.control.socket)?;
     let health = settings.http.listen.map(place::bind_health).transpose()?;
     let mut opened = startup::open(settings, &clock, log)?;
+    let (catalogue, problems) = notifying::catalogue(settings);
+    for problem in &problems {
+        error!(log, "a provider of notifiers cannot be used; the others go on"; "problem" => %problem);
+    }
     if let Some(file) = targets {
-        targets::apply_at_start(&file, &settings.state.dir, opened.main.as_mut().ok(), clock.utc_now(), log)?;
+        targets::apply_at_start(
+            &file,
+            &settings.state.dir,
+            opened.main.as_mut().ok(),
+            clock.utc_now(),
+            &*notifying::types(&catalogue),
+            log,
+        )?;
     }
     let known = startup::known(&mut opened, &clock, log)?;
     info!(log, "starting"; "version" => env!("CARGO_PKG_VERSION"), "pid" => std::process::id(),
@@ -107,9 +123,19 @@ fn run_logged(
         "targets" => known.changed.len(), "descriptors" => descriptors);
     let system = System::new();
     let code = system.block_on(async {
-        let daemon =
-            Daemon::start(settings, clock, log.clone(), Arc::clone(guard), opened, known, listener, health, socket.gid)
-                .await?;
+        let daemon = Daemon::start(
+            settings,
+            clock,
+            log.clone(),
+            Arc::clone(guard),
+            opened,
+            known,
+            listener,
+            health,
+            socket.gid,
+            catalogue,
+        )
+        .await?;
         Ok::<_, Box<dyn std::error::Error>>(daemon.until_stopped(settings.shutdown.grace).await)
     })?;
     drop(socket);
@@ -128,6 +154,7 @@ struct Daemon {
     watcher: Addr<Watcher>,
     reader: Addr<Database>,
     connector: Arc<crate::actors::databases::Connector>,
+    notifier: Addr<NotifierActor>,
     servers: Vec<actix_web::dev::ServerHandle>,
     arbiters: Vec<Arbiter>,
     signals: Signals,
@@ -145,9 +172,12 @@ impl Daemon {
         listener: std::os::unix::net::UnixListener,
         health: Option<std::net::TcpListener>,
         socket_gid: u32,
+        catalogue: Arc<Catalogue>,
     ) -> Result<Daemon, Box<dyn std::error::Error>> {
         let signals = Signals::install()?;
         let started = clock.now();
+        let types: Arc<TypeCheck> = notifying::types(&catalogue);
+        let transitions = Arc::new(Notify::new());
         let board = Arc::new(Board::default());
         let Opened { connector, main, local } = opened;
         board.health.database.set(main.as_ref().map(|_| ()).map_err(ToString::to_string), clock.utc_now());
@@ -170,6 +200,7 @@ impl Daemon {
             local.clone(),
             known.flow,
             known.guessed,
+            Arc::clone(&transitions),
         )
         .start();
         let arbiters: Vec<Arbiter> = (0..arbiter_count(settings.probe.arbiters)).map(|_| Arbiter::new()).collect();
@@ -196,6 +227,13 @@ impl Daemon {
                 db.save_all_definitions(targets.iter().map(|t| t.definition()), &wrong)
             }));
         }
+        let (notifiers, remembered) = known.notifiers;
+        board.notifiers.replace(remembered, &*types);
+        let told = tell_notifiers(&board, notifiers, &*types, &log);
+        known.notifier_statuses.into_iter().for_each(|(id, status)| board.notifiers.set_status(id, status));
+        if known.from_main {
+            local.do_send(LocalQuery::new(move |db| db.save_notifiers(&told.good, &told.wrong)));
+        }
         let mut changed = validated(&known.last_good);
         changed.extend(known.changed);
         let states = known.states;
@@ -209,11 +247,24 @@ impl Daemon {
             local.clone(),
             supervisor.clone(),
             known.rows,
+            Arc::clone(&types),
         )
         .start();
         let keep = Keep { results: settings.persistence.keep_results, local: Keep::LOCAL };
         let pruning = Database::start_writing("db-pruner", &connector, None);
         Pruner::new(keep, clock.clone(), log.clone(), pruning, local.clone()).start();
+        let telling = Database::start("db-notifier", &connector, None);
+        let around = Around {
+            board: Arc::clone(&board),
+            clock: clock.clone(),
+            log: log.clone(),
+            local: local.clone(),
+            main: telling,
+            supervisor: supervisor.clone(),
+            transitions,
+            node,
+        };
+        let (notifying, notifier) = notifying::start(settings, Arc::clone(&catalogue), around);
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let context = Arc::new(ControlContext {
             board,
@@ -231,6 +282,9 @@ impl Daemon {
             stop: Arc::clone(&stop),
             log_dropped: Arc::new(guard.lost_counter()),
             access: Access { uid: rustix::process::geteuid().as_raw(), gid: socket_gid },
+            types,
+            catalogue,
+            notifier: notifier.clone(),
         });
         let mut servers = Vec::new();
         let control = serve(listener, &context)?;
@@ -254,8 +308,9 @@ impl Daemon {
             watcher,
             reader,
             connector,
+            notifier,
             servers,
-            arbiters,
+            arbiters: arbiters.into_iter().chain([notifying]).collect(),
             signals,
         })
     }
@@ -278,11 +333,12 @@ impl Daemon {
         }
         self.run_state.set(RunState::Stopping);
         let (supervisor, persistence) = (self.supervisor.clone(), self.persistence.clone());
-        let (reader, connector) = (self.reader.clone(), Arc::clone(&self.connector));
+        let (reader, connector, notifier) = (self.reader.clone(), Arc::clone(&self.connector), self.notifier.clone());
         let orderly = async move {
             // An error means that the actor is gone, and with it what could be waited for.
             let _stopped = supervisor.send(StopAll).await;
             let _flushed = persistence.send(Flush).await;
+            let _told = notifier.send(StopNotifier).await;
             let _released = reader.send(Query::new(move |store| connector.release(store))).await;
         };
         let in_time = tokio::select! {

@@ -22,6 +22,7 @@ use crate::config::{DatabaseUrl as UrlSetting, Settings, TlsMode};
 use crate::model::definition::Definition;
 use crate::model::flow::Flow;
 use crate::model::incident::{End, Incident};
+use crate::model::notifier::{NotifierDefinition, NotifierId, NotifierStatus};
 use crate::model::record::{Batch, IncidentChange, IncidentEnd, StatusRecord};
 use crate::model::state::{Counters, TargetState};
 use crate::model::target::TargetId;
@@ -106,6 +107,10 @@ pub struct Known {
     pub states: HashMap<TargetId, TargetState>,
     /// The flow of this start's batches.
     pub flow: Flow,
+    /// The rows of notifiers, and what state.db remembers of them: the last good forms of those that are wrong.
+    pub notifiers: (Vec<NotifierDefinition>, Vec<NotifierDefinition>),
+    /// How notifiers are doing.
+    pub notifier_statuses: HashMap<NotifierId, NotifierStatus>,
     /// The counters of `states`, where they could not be read from the main database.
     pub guessed: Option<HashMap<TargetId, Counters>>,
 }
@@ -130,13 +135,21 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
         Err(_) => None,
     };
     let from_main = read.is_some();
-    let (rows, changed, main) = match read {
-        Some(main) => (main.rows, main.changed, Some((main.merged, main.marks))),
+    let remembered = opened.local.load_notifiers()?;
+    let mut notifier_statuses = opened.local.notifier_statuses()?;
+    let (rows, changed, notifiers, main) = match read {
+        Some(main) => {
+            // state.db counts; what it does not know was counted by one that is lost.
+            for (id, status) in main.notifier_statuses {
+                notifier_statuses.entry(id).or_insert(status);
+            }
+            (main.rows, main.changed, main.notifiers, Some((main.merged, main.marks)))
+        }
         None => {
             let mut rows = watcher::Known::default();
             let definitions = opened.local.load_definitions()?;
             definitions.iter().for_each(|d| rows.note(d));
-            (rows, validated(&definitions), None)
+            (rows, validated(&definitions), remembered.clone(), None)
         }
     };
     let merged = match main {
@@ -163,7 +176,8 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
     let last_good = last_good(&changed, opened)?;
     let states = merged.states;
     let guessed = (!from_main).then(|| states.iter().map(|(id, s)| (*id, s.counters)).collect());
-    Ok(Known { changed, last_good, rows, from_main, states, flow, guessed })
+    let notifiers = (notifiers, remembered);
+    Ok(Known { changed, last_good, rows, from_main, states, flow, notifiers, notifier_statuses, guessed })
 }
 
 /// What state.db remembers of rows that are wrong now: they go on in their last good form over a restart too.
@@ -180,6 +194,8 @@ struct FromMain {
     changed: Vec<Changed>,
     merged: Merged,
     marks: HashMap<i64, i64>,
+    notifiers: Vec<NotifierDefinition>,
+    notifier_statuses: HashMap<NotifierId, NotifierStatus>,
 }
 
 /// Rows become targets one by one: what a hundred thousand of them take twice would stay with the process.
@@ -193,7 +209,8 @@ fn read_main(store: &mut Store, clock: &Clock) -> Result<FromMain, StoreError> {
     })?;
     let mut merged = Merged::for_targets(changed.len());
     store.each_status(|s| merged.add_main(s))?;
-    Ok(FromMain { rows, changed, merged, marks: store.marks()? })
+    let (notifiers, notifier_statuses) = (store.load_notifiers()?, store.notifier_statuses()?);
+    Ok(FromMain { rows, changed, merged, marks: store.marks()?, notifiers, notifier_statuses })
 }
 
 /// The newest state of each target, from three sources.
@@ -273,7 +290,7 @@ impl Merged {
             let current = state.incident.map(|i| i.id);
             if let Some(stale) = facts.incident_in_main.filter(|i| Some(*i) != current) {
                 let ended_at = state.last_updated.unwrap_or(now);
-                let end = IncidentEnd { id: stale, ended_at, ended_by: End::Recovered };
+                let end = IncidentEnd { id: stale, ended_at, ended_by: End::Recovered, facts: Box::default() };
                 batch.incidents.push(IncidentChange::Ended(end));
             }
             if let Some(incident) = open.iter().find(|i| Some(i.id) == current) {
@@ -331,7 +348,7 @@ mod tests {
     fn a_recovery_that_only_state_db_knows_ends_the_incident_in_the_main_database() {
         let merged = merge(vec![stored(5, 100, Some(3))], vec![stored(6, 90, None)]);
         let batch = merged.recovered(11, 1, &[], UtcMs(99)).unwrap();
-        let end = IncidentEnd { id: 3, ended_at: UtcMs(77), ended_by: End::Recovered };
+        let end = IncidentEnd { id: 3, ended_at: UtcMs(77), ended_by: End::Recovered, facts: Box::default() };
         assert_eq!(batch.incidents, vec![IncidentChange::Ended(end)]);
     }
 

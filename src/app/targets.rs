@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use slog::{Logger, info, warn};
 
-use crate::actors::control::changes_of;
-use crate::model::plan::{PlannedAction, plan};
-use crate::model::targets_file::{Entry, parse};
+use crate::model::notifier::TypeCheck;
+use crate::model::plan::{Edits, Planned, PlannedAction, Unplannable, plan};
+use crate::model::targets_file::{TargetsFile, parse};
 use crate::model::time::UtcMs;
 use crate::store::{Store, StoreError};
 
@@ -47,7 +47,7 @@ pub enum TargetsError {
 ///
 /// # Errors
 /// It cannot be read, or all that is wrong with it.
-pub fn read(file: &Path) -> Result<(String, Vec<Entry>), TargetsError> {
+pub fn read(file: &Path, types: &TypeCheck) -> Result<(String, TargetsFile), TargetsError> {
     let unreadable = |e| TargetsError::Unreadable(file.to_owned(), e);
     if fs::metadata(file).map_err(unreadable)?.len() > MAX_BYTES {
         return Err(TargetsError::NotText { path: file.to_owned(), what: "is larger than 256 MiB" });
@@ -55,7 +55,7 @@ pub fn read(file: &Path) -> Result<(String, Vec<Entry>), TargetsError> {
     let bytes = fs::read(file).map_err(unreadable)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| TargetsError::NotText { path: file.to_owned(), what: "is not UTF-8 text" })?;
-    let entries = parse(&text).map_err(|problems| {
+    let entries = parse(&text, types).map_err(|problems| {
         let list = problems.iter().map(|p| format!("  {p}")).collect::<Vec<_>>().join("\n");
         TargetsError::Wrong { path: file.to_owned(), list }
     })?;
@@ -71,9 +71,10 @@ pub fn apply_at_start(
     state_dir: &Path,
     store: Option<&mut Store>,
     now: UtcMs,
+    types: &TypeCheck,
     log: &Logger,
 ) -> Result<(), TargetsError> {
-    let (text, entries) = read(file)?;
+    let (text, entries) = read(file, types)?;
     let remembered = state_dir.join("applied-targets.toml");
     if fs::read_to_string(&remembered).is_ok_and(|before| before == text) {
         info!(log, "the targets file has not changed since it was applied"; "file" => file.display().to_string());
@@ -85,19 +86,28 @@ pub fn apply_at_start(
         return Ok(());
     };
     let failed = |e| TargetsError::Store(file.to_owned(), e);
-    let existing = store.load_definitions().map_err(failed)?;
-    let planned = plan(&existing, &entries, false).map_err(|wrong| {
-        let list = wrong.iter().flat_map(|w| w.problems.iter().map(move |p| format!("  {} {p}", w.name)));
-        TargetsError::Wrong { path: file.to_owned(), list: list.collect::<Vec<_>>().join("\n") }
-    })?;
-    let (inserts, updates, deletes) = changes_of(&planned);
-    store.apply_definitions(&inserts, &updates, &deletes, now).map_err(failed)?;
-    let changed = planned.iter().filter(|p| p.action != PlannedAction::Unchanged).count();
-    info!(log, "the targets file was applied"; "file" => file.display().to_string(), "targets" => planned.len(), "changed" => changed);
+    let (there, told) = (store.load_definitions().map_err(failed)?, store.load_notifiers().map_err(failed)?);
+    let planned = (plan(&there, &entries.targets, false, types), plan(&told, &entries.notifiers, false, types));
+    let (targets, notifiers) = match planned {
+        (Ok(targets), Ok(notifiers)) => (targets, notifiers),
+        (a, b) => {
+            let wrong: Vec<Unplannable> = [a.err(), b.err()].into_iter().flatten().flatten().collect();
+            let list = wrong.iter().flat_map(|w| w.problems.iter().map(move |p| format!("  {} {p}", w.name)));
+            let list = list.collect::<Vec<_>>().join("\n");
+            return Err(TargetsError::Wrong { path: file.to_owned(), list });
+        }
+    };
+    store.apply(&Edits::of(&targets), &Edits::of(&notifiers), now).map_err(failed)?;
+    info!(log, "the targets file was applied"; "file" => file.display().to_string(), "targets" => targets.len(),
+        "notifiers" => notifiers.len(), "changed" => changed(&targets) + changed(&notifiers));
     if let Err(e) = remember(&remembered, &text) {
         warn!(log, "what was applied cannot be remembered: the targets file will be applied at the next start again"; "error" => %e);
     }
     Ok(())
+}
+
+fn changed<D>(planned: &[Planned<D>]) -> usize {
+    planned.iter().filter(|p| p.action != PlannedAction::Unchanged).count()
 }
 
 /// The content may hold secrets: only this user may read it.

@@ -1,11 +1,11 @@
-//! How persistence, the main database and the definitions are.
+//! How persistence, telling people, the main database and the definitions are.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::model::time::UtcMs;
 
-/// Written by persistence and the watcher, read by the control API.
+/// Written by persistence, the notifier and the watcher, read by the control API.
 #[derive(Debug, Default)]
 pub struct Health {
     /// Results in memory that are nowhere else.
@@ -16,6 +16,10 @@ pub struct Health {
     pub thinned: AtomicU64,
     /// How long the last write took.
     pub last_write_us: AtomicU64,
+    /// Notices that are owed and in no message yet.
+    pub owed: AtomicUsize,
+    /// Messages on their way.
+    pub sending: AtomicUsize,
     spool_batches: AtomicU64,
     spool_results: AtomicU64,
     spool_bytes: AtomicU64,

@@ -1,4 +1,4 @@
-//! `apply FILE`: brings the targets into the form that a file says.
+//! `apply FILE`: brings targets and notifiers into the form that a file says.
 //!
 //! The file is read and checked here, so that a problem names its place in the file; the daemon compares and changes.
 
@@ -6,14 +6,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::args::ApplyArgs;
 use super::exit::{CliError, Exit};
 use super::output::{Out, Style, Tint};
-use crate::control::api::{Action, ApplyReport, ApplyRequest, Change};
+use crate::control::api::{Action, ApplyReport, ApplyRequest, Change, Kind};
 use crate::control::client::Client;
-use crate::model::targets_file;
+use crate::model::notifier::any_type;
+use crate::model::targets_file::{self, Entry};
 use crate::model::text::{escape_controls, shorten};
 
 /// 100,000 targets with headers and bodies fit; a disk image given by mistake does not.
@@ -58,24 +59,26 @@ fn read_text(from: impl Read, shown: &str) -> Result<String, CliError> {
 
 fn request(text: &str, file: &Path, plan: bool, prune: bool) -> Result<ApplyRequest, CliError> {
     let shown = file.display();
-    let entries = targets_file::parse(text)
+    let entries = targets_file::parse(text, &any_type)
         .map_err(|problems| CliError::Input(problems.iter().map(|p| format!("{shown}: {p}")).collect()))?;
-    if prune && entries.is_empty() {
+    if prune && entries.targets.is_empty() && entries.notifiers.is_empty() {
         return Err(CliError::input(format!(
-            "{shown} lists no target, and with --prune that would delete all: use `skypunchctl remove target`"
+            "{shown} lists nothing, and with --prune that would delete all: use `skypunchctl remove target`"
         )));
     }
-    let targets = entries
-        .into_iter()
-        .map(|entry| {
-            let mut keys = entry.keys;
-            if let Some(old) = entry.renamed_from {
-                keys.insert("renamed_from".into(), Value::String(old));
-            }
-            keys
-        })
-        .collect();
-    Ok(ApplyRequest { targets, plan, prune })
+    Ok(ApplyRequest { targets: keys(entries.targets), notifiers: keys(entries.notifiers), plan, prune })
+}
+
+/// The keys as they were written.
+fn keys(entries: Vec<Entry>) -> Vec<Map<String, Value>> {
+    let keys = |entry: Entry| {
+        let mut keys = entry.keys;
+        if let Some(old) = entry.renamed_from {
+            keys.insert("renamed_from".into(), Value::String(old));
+        }
+        keys
+    };
+    entries.into_iter().map(keys).collect()
 }
 
 /// A line a change, then the sum.
@@ -113,7 +116,8 @@ fn change_text(change: &Change, style: &Style) -> String {
     };
     let tenant = if change.tenantid == "0" { String::new() } else { format!("{}/", change.tenantid) };
     let id = change.id.map_or(String::new(), |id| format!("[{id}] "));
-    let name = escape_controls(&format!("{id}{tenant}{}", change.name)).into_owned();
+    let kind = if change.kind == Kind::Notifier { "notifier " } else { "" };
+    let name = escape_controls(&format!("{kind}{id}{tenant}{}", change.name)).into_owned();
     let mut text = format!("{} {name}\n", style.paint(&format!("{:<6}", change.action.as_str()), tint));
     for field in &change.fields {
         let arrow = match (change.action, &field.from) {
@@ -138,11 +142,10 @@ fn value(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::control::api::FieldChange;
-    use crate::model::target::TargetId;
     use serde_json::json;
 
     fn change(action: Action, name: &str, fields: Vec<FieldChange>) -> Change {
-        Change { action, tenantid: "0".into(), name: name.into(), id: Some(TargetId(4)), fields }
+        Change { action, kind: Kind::Target, tenantid: "0".into(), name: name.into(), id: Some(4), fields }
     }
 
     fn field(field: &str, from: Value, to: Value) -> FieldChange {
@@ -162,6 +165,7 @@ mod tests {
                 change(Action::Rename, "new", vec![field("name", json!("old"), json!("new"))]),
                 change(Action::Delete, "gone\u{1b}", vec![]),
                 change(Action::Unchanged, "same", vec![]),
+                Change { kind: Kind::Notifier, ..change(Action::Delete, "ops", vec![]) },
             ],
             applied: false,
         };
@@ -175,7 +179,8 @@ update [4] api
 rename [4] new
          name: old -> new
 delete [4] gone\\u{1b}
-1 to insert, 1 to update, 1 to rename, 1 to delete, 1 unchanged (plan: nothing has been changed)
+delete notifier [4] ops
+1 to insert, 1 to update, 1 to rename, 2 to delete, 1 unchanged (plan: nothing has been changed)
 "
         );
         r.applied = true;
@@ -187,11 +192,13 @@ delete [4] gone\\u{1b}
 
     #[test]
     fn the_request_holds_the_keys_as_written() {
-        let text = "[[target]]\nname='b'\nrenamed_from='a'\nurl='http://b/'\nfrequency='10s'\n";
+        let text = "[[target]]\nname='b'\nrenamed_from='a'\nurl='http://b/'\nfrequency='10s'\n\
+            [[notifier]]\nname='n'\ntype='SMTP'\naddress='a@x'\ngroup_wait='1s'\n";
         let r = request(text, Path::new("t.toml"), true, false).unwrap();
         assert_eq!(
             serde_json::to_value(&r).unwrap(),
             json!({"targets": [{"name": "b", "renamed_from": "a", "url": "http://b/", "frequency": "10s"}],
+                   "notifiers": [{"name": "n", "type": "SMTP", "address": "a@x", "group_wait": "1s"}],
                    "plan": true, "prune": false})
         );
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::keys::KeyArgs;
+use super::keys::{KeyArgs, NotifierKeyArgs};
 use super::output::Format;
-use crate::control::api::TargetRef;
+use crate::control::api::{NotifierRef, TargetRef};
 use crate::model::state::Status;
 use crate::model::text::quoted;
 
@@ -50,27 +50,30 @@ pub enum Command {
     /// List targets, show one, or enable, disable or test it
     #[command(visible_alias = "target")]
     Targets(TargetsArgs),
-    /// Add a target
+    /// List notifiers or their types, show one, or enable, disable or test it
+    #[command(visible_alias = "notifier")]
+    Notifiers(NotifiersArgs),
+    /// Add a target or a notifier
     Add {
         /// What to add.
         #[command(subcommand)]
         kind: AddKind,
     },
-    /// Change some keys of a target
+    /// Change some keys of a target or a notifier
     Edit {
         /// What to change.
         #[command(subcommand)]
         kind: EditKind,
     },
-    /// Remove a target for good
+    /// Remove a target or a notifier for good
     Remove {
         /// What to remove.
         #[command(subcommand)]
         kind: RemoveKind,
     },
-    /// Bring the targets into the form that a file says
+    /// Bring targets and notifiers into the form that a file says
     Apply(ApplyArgs),
-    /// Write all targets as a file for `apply`; secrets are left out
+    /// Write all targets and notifiers as a file for `apply`; secrets are left out
     Export {
         /// Where to [default: standard output]
         file: Option<PathBuf>,
@@ -99,6 +102,17 @@ impl Command {
             Command::Incidents(incidents) => incidents.target.as_ref(),
             Command::History(history) => Some(&history.target),
             Command::Watch { target } => target.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The notifier that the command is about.
+    #[must_use]
+    pub fn notifier(&self) -> Option<&NotifierRef> {
+        match self {
+            Command::Notifiers(notifiers) => notifiers.notifier.as_ref(),
+            Command::Edit { kind: EditKind::Notifier(edit) } => Some(&edit.notifier),
+            Command::Remove { kind: RemoveKind::Notifier { notifier } } => Some(notifier),
             _ => None,
         }
     }
@@ -149,11 +163,67 @@ pub enum TargetAction {
     Test,
 }
 
+/// `notifiers`.
+#[derive(Debug, clap::Args)]
+pub struct NotifiersArgs {
+    /// The types.
+    #[command(subcommand)]
+    pub types: Option<TypesCommand>,
+    /// One notifier: its id, its name or tenant/name (name:123 for a name of digits)
+    #[arg(value_name = "ID|NAME")]
+    pub notifier: Option<NotifierRef>,
+    /// What to do with it
+    #[arg(value_enum, requires = "notifier")]
+    pub action: Option<NotifierAction>,
+    /// With test: as what the sample comes [default: as a test]
+    #[arg(long, value_enum, value_name = "EVENT", requires = "action")]
+    pub event: Option<EventArg>,
+    /// Only those of this tenant
+    #[arg(long, conflicts_with = "notifier")]
+    pub tenant: Option<String>,
+    /// Only those that are enabled (true), or disabled (false)
+    #[arg(long, value_name = "BOOL", conflicts_with = "notifier")]
+    pub enabled: Option<bool>,
+}
+
+/// What can be done with a notifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NotifierAction {
+    /// Tell it from now on
+    Enable,
+    /// Do not tell it any more
+    Disable,
+    /// Send it a marked sample now, apart from what it is owed, and show each step
+    Test,
+}
+
+/// As what a sample comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EventArg {
+    /// As a failure would
+    Fail,
+    /// As a recovery would
+    Recovery,
+}
+
+/// Below `notifiers`; a notifier of that name is written `name:types`.
+#[derive(Debug, Subcommand)]
+pub enum TypesCommand {
+    /// List the types of notifiers, or show what one wants to be told
+    Types {
+        /// One type, as SLACK
+        #[arg(value_name = "TYPE")]
+        kind: Option<String>,
+    },
+}
+
 /// `add`.
 #[derive(Debug, Subcommand)]
 pub enum AddKind {
     /// Add a target; only --name and --url are needed
     Target(Box<KeyArgs>),
+    /// Add a notifier; only --name, --type and --address are needed
+    Notifier(Box<NotifierKeyArgs>),
 }
 
 /// `edit`.
@@ -161,6 +231,8 @@ pub enum AddKind {
 pub enum EditKind {
     /// Change some keys of a target; its status, counters and history stay
     Target(Box<EditArgs>),
+    /// Change some keys of a notifier; its counters and what it is owed stay
+    Notifier(Box<EditNotifierArgs>),
 }
 
 /// `edit target`.
@@ -174,6 +246,17 @@ pub struct EditArgs {
     pub keys: KeyArgs,
 }
 
+/// `edit notifier`.
+#[derive(Debug, clap::Args)]
+pub struct EditNotifierArgs {
+    /// The notifier: its id, its name or tenant/name
+    #[arg(value_name = "ID|NAME")]
+    pub notifier: NotifierRef,
+    /// The keys.
+    #[command(flatten)]
+    pub keys: NotifierKeyArgs,
+}
+
 /// `remove`.
 #[derive(Debug, Subcommand)]
 pub enum RemoveKind {
@@ -182,6 +265,12 @@ pub enum RemoveKind {
         /// The target: its id, its name or tenant/name
         #[arg(value_name = "ID|NAME")]
         target: TargetRef,
+    },
+    /// Remove a notifier; what it is owed is cancelled
+    Notifier {
+        /// The notifier: its id, its name or tenant/name
+        #[arg(value_name = "ID|NAME")]
+        notifier: NotifierRef,
     },
 }
 
@@ -193,7 +282,7 @@ pub struct ApplyArgs {
     /// Only show what would change
     #[arg(long)]
     pub plan: bool,
-    /// Delete targets that the file does not list
+    /// Delete targets that the file does not list, and notifiers where it lists any
     #[arg(long)]
     pub prune: bool,
 }
@@ -277,6 +366,13 @@ mod tests {
             ("history 8 --since yesterday", "is not a duration"),
             ("history 8 --limit 0", "0 is not in 1..=100000"),
             ("targets 99999999999999999999", "too large for an id"),
+            ("notifers", "'notifiers'"),
+            ("notifiers 8 enabel", "'enable'"),
+            ("notifiers 8 --tenant 7", "cannot be used with"),
+            ("notifiers enable disable x", "unexpected argument"),
+            ("notifiers 8 test --event fial", "'fail'"),
+            ("notifiers --event fail", "<ACTION>"),
+            ("notifiers types a b", "unexpected argument"),
             ("incidents abc", "`abc` is no incident id: write the digits that `skypunchctl incidents` shows"),
             ("incidents 99999999999999999999", "is no incident id"),
             ("targets --output yaml", "table, json"),
@@ -285,6 +381,16 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{line}");
             assert!(error.to_string().contains(part), "{line}: {error}");
         }
+        let Some(Command::Notifiers(args)) = parse("notifiers types slack").unwrap().command else { panic!("types") };
+        assert!(
+            args.notifier.is_none()
+                && matches!(args.types, Some(TypesCommand::Types { kind: Some(k) }) if k == "slack")
+        );
+        let Some(Command::Notifiers(args)) = parse("notifiers 8 test --event fail").unwrap().command else {
+            panic!("test")
+        };
+        assert_eq!((args.action, args.event), (Some(NotifierAction::Test), Some(EventArg::Fail)));
+        assert!(args.types.is_none());
         assert!(matches!(
             parse("targets --status fail").unwrap().command,
             Some(Command::Targets(TargetsArgs { status: Some(Status::Fail), .. }))

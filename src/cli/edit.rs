@@ -4,43 +4,81 @@ use std::io;
 
 use serde_json::{Map, Value};
 
-use super::args::EditArgs;
+use super::args::{EditArgs, EditNotifierArgs};
 use super::exit::{CliError, Exit};
-use super::keys::KeyArgs;
+use super::keys::{KeyArgs, NotifierKeyArgs};
 use super::output::Out;
 use super::targets::key_text;
-use crate::control::api::TargetRef;
+use crate::control::api::{NotifierRef, TargetRef};
 use crate::control::client::Client;
+use crate::model::defined::Defined;
 use crate::model::definition::Definition;
+use crate::model::notifier::{NotifierDefinition, any_type};
 use crate::model::text::{escape_controls, quoted};
 
 pub(super) async fn add(client: &Client, keys: Box<KeyArgs>, out: &mut Out) -> Result<Exit, CliError> {
     let map = keys.map(io::stdin().lock())?;
-    check_new(&map)?;
+    check_new::<Definition>(&map)?;
     let added = client.add(&map).await?;
-    out.show(&added, |t, _| format!("Target: {} has been added with ID {}\n", key_text(t, "name"), t.id))?;
+    out.show(&added, |t, _| format!("Target: {} has been added with ID {}\n", key_text(&t.definition, "name"), t.id))?;
     Ok(Exit::Done)
 }
 
 /// The same checks as the daemon's, made before it is asked: they name what is wrong even when it does not run.
-fn check_new(map: &Map<String, Value>) -> Result<(), CliError> {
-    let mut definition = Definition::default();
-    definition
-        .set_all(map)
-        .and_then(|()| definition.validate().map(drop))
-        .map_err(|problems| CliError::Input(problems.iter().map(ToString::to_string).collect()))
+fn check_new<D: Defined>(map: &Map<String, Value>) -> Result<(), CliError> {
+    let mut definition = D::default();
+    // What the type of a notifier demands is known to the daemon.
+    let problems = definition.set_all(map).err().unwrap_or_else(|| definition.problems(&any_type));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::Input(problems.iter().map(ToString::to_string).collect()))
 }
 
 pub(super) async fn edit(client: &Client, args: Box<EditArgs>, out: &mut Out) -> Result<Exit, CliError> {
     let map = args.keys.map(io::stdin().lock())?;
-    if map.is_empty() {
-        return Err(CliError::input(format!(
-            "nothing is to be changed in {}: name a key, for example --frequency 30s (see skypunchctl edit target --help)",
-            quoted(&args.target.to_string())
-        )));
-    }
+    something(&map, &args.target.to_string(), "--frequency 30s", "target")?;
     let changed = client.edit(&args.target, &map).await?;
-    out.show(&changed, |t, _| format!("Target: {} has been changed\n", key_text(t, "name")))?;
+    out.show(&changed, |t, _| format!("Target: {} has been changed\n", key_text(&t.definition, "name")))?;
+    Ok(Exit::Done)
+}
+
+/// Refuses an edit of nothing.
+fn something(map: &Map<String, Value>, of: &str, example: &str, what: &str) -> Result<(), CliError> {
+    if !map.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::input(format!(
+        "nothing is to be changed in {}: name a key, for example {example} (see skypunchctl edit {what} --help)",
+        quoted(of)
+    )))
+}
+
+pub(super) async fn add_notifier(client: &Client, keys: Box<NotifierKeyArgs>, out: &mut Out) -> Result<Exit, CliError> {
+    let map = keys.map(io::stdin().lock())?;
+    check_new::<NotifierDefinition>(&map)?;
+    let added = client.add_notifier(&map).await?;
+    out.show(&added, |n, _| {
+        format!("Notifier: {} has been added with ID {}\n", key_text(&n.definition, "name"), n.id)
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn edit_notifier(
+    client: &Client,
+    args: Box<EditNotifierArgs>,
+    out: &mut Out,
+) -> Result<Exit, CliError> {
+    let map = args.keys.map(io::stdin().lock())?;
+    something(&map, &args.notifier.to_string(), "--events fail,recovery", "notifier")?;
+    let changed = client.edit_notifier(&args.notifier, &map).await?;
+    out.show(&changed, |n, _| format!("Notifier: {} has been changed\n", key_text(&n.definition, "name")))?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn remove_notifier(client: &Client, notifier: &NotifierRef, out: &mut Out) -> Result<Exit, CliError> {
+    let removed = client.remove_notifier(notifier).await?;
+    out.show(&removed, |r, _| format!("Notifier: {} has been removed\n", escape_controls(&r.name)))?;
     Ok(Exit::Done)
 }
 
@@ -56,7 +94,7 @@ mod tests {
     use serde_json::json;
 
     fn check(value: Value) -> Result<(), CliError> {
-        check_new(value.as_object().unwrap())
+        check_new::<Definition>(value.as_object().unwrap())
     }
 
     #[test]

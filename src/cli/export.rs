@@ -1,4 +1,4 @@
-//! `export`: all targets as a file for `apply`. Only what differs from its default is written, and no secret.
+//! `export`: all targets and notifiers as a file for `apply`. Only what differs from its default is written, and no secret.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,13 +8,15 @@ use serde_json::{Map, Value};
 use super::exit::{CliError, Exit};
 use super::output::{Format, Out};
 use crate::control::client::Client;
-use crate::model::definition::{Definition, KEYS};
+use crate::model::defined::{Defined, is_hidden};
+use crate::model::definition::Definition;
+use crate::model::notifier::NotifierDefinition;
 use crate::model::text::escape_controls;
 
 pub(super) async fn run(client: &Client, file: Option<&Path>, out: &mut Out) -> Result<Exit, CliError> {
     let exported = client.export().await?;
     let text = match out.format {
-        Format::Table => toml_text(&exported.targets),
+        Format::Table => toml_text(&exported.targets, &exported.notifiers),
         Format::Json => serde_json::to_string_pretty(&exported)
             .map(|json| json + "\n")
             .map_err(|e| CliError::Failed(format!("the targets cannot be written as JSON: {e}")))?,
@@ -25,43 +27,51 @@ pub(super) async fn run(client: &Client, file: Option<&Path>, out: &mut Out) -> 
         Some(file) => {
             let shown = escape_controls(&file.display().to_string()).into_owned();
             std::fs::write(file, text).map_err(|e| CliError::input(format!("{shown} cannot be written: {e}")))?;
-            out.line(&format!("{} targets written to {shown}", exported.targets.len()))?;
+            let notifiers = match exported.notifiers.len() {
+                0 => String::new(),
+                n => format!(" and {n} notifiers"),
+            };
+            out.line(&format!("{} targets{notifiers} written to {shown}", exported.targets.len()))?;
         }
     }
     Ok(Exit::Done)
 }
 
-/// `[[target]]` tables in the order of the keys of the table.
-fn toml_text(targets: &[Map<String, Value>]) -> String {
-    let defaults = Definition::default().to_json();
-    let mut text = String::from(
-        "# Targets of skypunch: edit, then `skypunchctl apply FILE`. Secrets are left out; what is\n# left out stays as it is.\n",
+fn toml_text(targets: &[Map<String, Value>], notifiers: &[Map<String, Value>]) -> String {
+    let what = if notifiers.is_empty() { "Targets" } else { "Targets and notifiers" };
+    let mut text = format!(
+        "# {what} of skypunch: edit, then `skypunchctl apply FILE`. Secrets are left out; what is\n# left out stays as it is.\n"
     );
-    for target in targets {
-        text.push_str("\n[[target]]\n");
-        for key in KEYS {
-            let value = target.get(*key).unwrap_or(&Value::Null);
-            if value.is_null() || defaults.get(*key) == Some(value) {
-                continue;
-            }
-            let written = match (*key, value) {
-                ("frequency_ms" | "timeout_ms", Value::Number(n)) => duration_line(key, n.as_u64(), value),
-                _ if holds_secret(value) => Some(format!("# {key} is left out: it holds a secret")),
-                _ => line(key, value),
-            };
-            if let Some(written) = written {
-                text.push_str(&written);
-                text.push('\n');
-            }
-        }
-    }
+    targets.iter().for_each(|keys| table::<Definition>(&mut text, keys));
+    notifiers.iter().for_each(|keys| table::<NotifierDefinition>(&mut text, keys));
     text
 }
 
-/// The daemon shows `***` in place of a secret: in `authn_parms` and in the values of some headers.
-fn holds_secret(value: &Value) -> bool {
+/// A `[[target]]` or `[[notifier]]` in the order of the keys of the table.
+fn table<D: Defined>(text: &mut String, keys: &Map<String, Value>) {
+    let defaults = D::default().to_json();
+    text.push_str(&format!("\n[[{}]]\n", D::WHAT));
+    for key in D::KEYS {
+        let value = keys.get(*key).unwrap_or(&Value::Null);
+        if value.is_null() || defaults.get(*key) == Some(value) {
+            continue;
+        }
+        let written = match value {
+            Value::Number(n) if key.ends_with("_ms") => duration_line(key, n.as_u64(), value),
+            _ if holds_secret(key, value) => Some(format!("# {key} is left out: it holds a secret")),
+            _ => line(key, value),
+        };
+        if let Some(written) = written {
+            text.push_str(&written);
+            text.push('\n');
+        }
+    }
+}
+
+/// The daemon shows `***` in place of a secret: in keys that are secrets and in the values of some headers.
+fn holds_secret(key: &str, value: &Value) -> bool {
     match value {
-        Value::String(s) => s == "***",
+        Value::String(_) => ["authn_parms", "params", "address"].contains(&key) && is_hidden(value),
         Value::Array(items) => items.iter().any(|i| i.as_str().is_some_and(|s| s.ends_with(": ***"))),
         _ => false,
     }
@@ -83,6 +93,7 @@ fn line(key: &str, value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::notifier::any_type;
     use crate::model::targets_file;
     use crate::secret::Secret;
     use proptest::prelude::*;
@@ -103,7 +114,7 @@ mod tests {
             ..definition("a \"quoted\" name")
         };
         assert_eq!(
-            toml_text(&[definition("plain").to_json(), rich.to_json()]),
+            toml_text(&[definition("plain").to_json(), rich.to_json()], &[]),
             r#"# Targets of skypunch: edit, then `skypunchctl apply FILE`. Secrets are left out; what is
 # left out stays as it is.
 
@@ -131,9 +142,59 @@ enabled = false
             authn_parms: Some(Secret::new("user=a,password=p")),
             ..definition("b")
         };
-        let entries = targets_file::parse(&toml_text(&[definition("a").to_json(), basic.to_json()])).unwrap();
-        assert_eq!(entries[0].definition().unwrap(), definition("a"));
+        let text = toml_text(&[definition("a").to_json(), basic.to_json()], &[]);
+        let entries = targets_file::parse(&text, &any_type).unwrap().targets;
+        assert_eq!(entries[0].definition::<Definition>().unwrap(), definition("a"));
         assert!(!entries[1].keys.contains_key("authn_parms"));
+    }
+
+    #[test]
+    fn notifiers_are_written_without_their_secrets() {
+        let mail = NotifierDefinition {
+            name: "ops".into(),
+            kind: "SMTP".into(),
+            address: "ops@example.com".into(),
+            params: Some(Secret::new("user=a,password=hunter2")),
+            events: Some("fail,recovery".into()),
+            group_wait_ms: 10_000,
+            remind_ms: Some(3_600_000),
+            templates: Some("fail = \"{{ title }}\"\n".into()),
+            ..NotifierDefinition::default()
+        };
+        let chat = NotifierDefinition {
+            name: "chat".into(),
+            kind: "SLACK".into(),
+            address: "https://hooks.example/hunter2".into(),
+            ..NotifierDefinition::default()
+        };
+        let text = toml_text(&[], &[mail.to_json(), chat.to_json()]);
+        assert_eq!(
+            text,
+            r#"# Targets and notifiers of skypunch: edit, then `skypunchctl apply FILE`. Secrets are left out; what is
+# left out stays as it is.
+
+[[notifier]]
+name = "ops"
+type = "SMTP"
+address = "ops@example.com"
+# params is left out: it holds a secret
+events = ["fail", "recovery"]
+group_wait = "10s"
+remind = "1h"
+templates = """
+fail = "{{ title }}"
+"""
+
+[[notifier]]
+name = "chat"
+type = "SLACK"
+# address is left out: it holds a secret
+"#
+        );
+        let entries = targets_file::parse(&text, &any_type).unwrap().notifiers;
+        let read: NotifierDefinition = entries[0].definition().unwrap();
+        assert_eq!(read, NotifierDefinition { params: None, ..mail });
+        assert!(!entries[1].keys.contains_key("address"));
     }
 
     proptest! {
@@ -148,9 +209,9 @@ enabled = false
                 body, frequency_ms: frequency_ms / 10 * 10, timeout_ms: timeout, tags, headers: header, tls_verify, redirects,
                 ..definition(&name)
             };
-            let text = toml_text(&[d.to_json()]);
-            let entries = targets_file::parse(&text).map_err(|e| TestCaseError::fail(format!("{text}\n{e:?}")))?;
-            prop_assert_eq!(entries[0].definition().unwrap(), d);
+            let text = toml_text(&[d.to_json()], &[]);
+            let entries = targets_file::parse(&text, &any_type).map_err(|e| TestCaseError::fail(format!("{text}\n{e:?}")))?;
+            prop_assert_eq!(entries.targets[0].definition::<Definition>().unwrap(), d);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::fold::hang;
 use super::output::{Out, Style, Tint};
 use super::tables::{Cell, Narrow, Table};
-use crate::control::api::{IncidentDetail, IncidentQuery, IncidentSummary};
+use crate::control::api::{IncidentDetail, IncidentQuery, IncidentSummary, Told};
 use crate::control::client::Client;
 use crate::model::trace::Trace;
 
@@ -99,6 +99,10 @@ fn detail(d: &IncidentDetail, style: &Style) -> String {
     facts.add("Reason", i.reason.as_str());
     facts.add("Description", i.description.as_str());
     let mut text = facts.render(style);
+    if !d.notifications.is_empty() {
+        text.push_str("\nWhat was told:\n");
+        text.push_str(&told(&d.notifications, style));
+    }
     text.push_str("\nThe probe that opened it:\n");
     text.push_str(&trace(&d.first_trace, style));
     if let Some(good) = &d.last_good_trace {
@@ -106,6 +110,33 @@ fn detail(d: &IncidentDetail, style: &Style) -> String {
         text.push_str(&trace(good, style));
     }
     text
+}
+
+/// How the table of what was told fits a narrow terminal.
+const TOLD_NARROW: &[Narrow] =
+    &[Narrow::Short(&[(3, "At")]), Narrow::Shrink(5, 20), Narrow::Shrink(0, 12), Narrow::Drop(4), Narrow::Shrink(5, 8)];
+
+fn told(all: &[Told], style: &Style) -> String {
+    let header = ["Notifier", "Event", "State", "At", "Attempts", "Answer"];
+    let mut table = Table::new(&header).narrow(TOLD_NARROW);
+    for t in all {
+        let event = if t.number > 0 { format!("{} {}", t.event, t.number) } else { t.event.clone() };
+        let tint = match t.state.as_str() {
+            "sent" => Tint::Good,
+            "failed" | "expired" => Tint::Bad,
+            _ => Tint::None,
+        };
+        let at = t.sent_at.or(t.attempted_at).or(Some(t.created_at));
+        table.row(vec![
+            Cell::new(t.notifier_name.as_str()),
+            Cell::new(event),
+            Cell::tinted(t.state.as_str(), tint),
+            Cell::new(style.time(at)).or_short(style, || style.time_short(at)),
+            Cell::new(t.attempts.to_string()),
+            Cell::new(t.answer.as_deref().unwrap_or("-")),
+        ]);
+    }
+    table.render(style)
 }
 
 /// Columns of a step's offset: `     1.500 ms  `.
@@ -119,6 +150,7 @@ fn trace(trace: &Trace, style: &Style) -> String {
 mod tests {
     use super::*;
     use crate::model::incident::End;
+    use crate::model::notifier::NotifierId;
     use crate::model::reason::Reason;
     use crate::model::target::TargetId;
     use crate::model::time::UtcMs;
@@ -159,7 +191,12 @@ mod tests {
     fn one_incident_has_its_traces_below() {
         let mut first = Trace::default();
         first.push(1500, Event::Connecting { address: "127.0.0.1:80".parse().unwrap() });
-        let d = IncidentDetail { summary: incident(), first_trace: first.clone(), last_good_trace: Some(first) };
+        let mut d = IncidentDetail {
+            summary: incident(),
+            first_trace: first.clone(),
+            last_good_trace: Some(first),
+            notifications: Vec::new(),
+        };
         let text = detail(&d, &Style::plain());
         assert!(text.contains("| Ended       | open                |\n"), "{text}");
         assert!(
@@ -169,6 +206,45 @@ mod tests {
             ),
             "{text}"
         );
+        let told = |event: &str, number, state: &str, sent_at, answer: Option<&str>| Told {
+            id: 5,
+            notifier_id: NotifierId(1),
+            notifier_name: "ops\u{1b}".into(),
+            event: event.into(),
+            number,
+            state: state.into(),
+            message_id: None,
+            digest_id: None,
+            attempts: 2,
+            created_at: UtcMs(1_373_523_474_000),
+            attempted_at: None,
+            sent_at,
+            answer: answer.map(str::to_owned),
+        };
+        d.notifications = vec![
+            told("fail", 0, "sent", Some(UtcMs(1_373_523_479_000)), Some("250 2.0.0 Ok")),
+            told("reminder", 1, "owed", None, None),
+        ];
+        let text = detail(&d, &Style::plain());
+        assert!(
+            text.contains(
+                "
+What was told:
++-----------+------------+-------+---------------------+----------+--------------+
+| Notifier  | Event      | State | At                  | Attempts | Answer       |
++-----------+------------+-------+---------------------+----------+--------------+
+| ops\\u{1b} | fail       | sent  | 2013-07-11 06:17:59 | 2        | 250 2.0.0 Ok |
+| ops\\u{1b} | reminder 1 | owed  | 2013-07-11 06:17:54 | 2        | -            |
++-----------+------------+-------+---------------------+----------+--------------+
+
+The probe that opened it:
+"
+            ),
+            "{text}"
+        );
+        let narrow = detail(&d, &Style { width: Some(80), ..Style::plain() });
+        let table = narrow.lines().skip_while(|l| *l != "What was told:").skip(1).take(6);
+        assert!(table.clone().all(|l| l.chars().count() <= 80), "{narrow}");
     }
 
     #[test]
@@ -177,7 +253,12 @@ mod tests {
         let description = "connecting to 127.0.0.1:80: connection refused after 0.2 ms; usually nothing listens on that \
                            port: the service is stopped or starting";
         first.push(1_234_500, Event::Failed { reason: Reason::ConnectRefused, description: description.into() });
-        let d = IncidentDetail { summary: incident(), first_trace: first, last_good_trace: None };
+        let d = IncidentDetail {
+            summary: incident(),
+            first_trace: first,
+            last_good_trace: None,
+            notifications: Vec::new(),
+        };
         let style = Style { width: Some(80), ..Style::plain() };
         let text = detail(&d, &style);
         let lines: Vec<&str> = text.lines().skip_while(|l| !l.starts_with("The probe")).skip(1).collect();

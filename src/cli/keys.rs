@@ -1,4 +1,4 @@
-//! The keys of a target as flags of `add` and `edit`.
+//! The keys of a target, and of a notifier, as flags of `add` and `edit`.
 //!
 //! ```text
 //!  --frequency 10s  --set tags=web,prod  --unset host
@@ -8,95 +8,83 @@
 //! Secrets never come as arguments, which every user of the machine can read: they come by reference or from standard
 //! input.
 
+mod flags;
+
 use std::io::Read;
 
 use serde_json::{Map, Value};
 
+pub use self::flags::{KeyArgs, NotifierKeyArgs};
 use super::exit::CliError;
-use crate::model::auth::Auth;
-use crate::model::definition::{Definition, is_secret_header};
+use super::refuse;
+use crate::model::defined::Defined;
+use crate::model::definition::Definition;
+use crate::model::notifier::NotifierDefinition;
 use crate::model::text::quoted;
-use crate::secret::Secret;
 
 /// Longer input is no key's value.
 const MAX_INPUT_BYTES: u64 = 128 * 1024;
 
-macro_rules! key_args {
-    ($( $(#[$attr:meta])* $field:ident: $flag:literal $(or $alias:literal)?, $value:literal; )*) => {
-        /// A flag for every key of a target.
-        #[derive(Debug, Default, clap::Args)]
-        pub struct KeyArgs {
-            $(
-                $(#[$attr])*
-                #[arg(long = $flag $(, alias = $alias)?, value_name = $value, allow_hyphen_values = true)]
-                $field: Option<String>,
-            )*
-            /// Request header; may be given more than once (`-`: lines from standard input)
-            #[arg(long = "header", alias = "headers", value_name = "NAME: VALUE")]
-            headers: Vec<String>,
-            /// Any key by its name
-            #[arg(long, value_name = "KEY=VALUE")]
-            set: Vec<String>,
-            /// Set a key to its default
-            #[arg(long, value_name = "KEY")]
-            unset: Vec<String>,
-        }
-
-        impl KeyArgs {
-            /// Key and value of each flag that was given.
-            fn flags(&self) -> Vec<(&'static str, &str)> {
-                let all = [ $( (stringify!($field), self.$field.as_deref()) ),* ];
-                all.into_iter().filter_map(|(key, value)| value.map(|v| (key, v))).collect()
-            }
-        }
-    };
+/// The flags of a command.
+struct Given<'a> {
+    flags: Vec<(&'static str, &'a str)>,
+    /// Key, flag and values of those that may be given more than once.
+    lines: Vec<(&'static str, &'static str, &'a [String])>,
+    set: &'a [String],
+    unset: &'a [String],
 }
 
-key_args! {
-    /// Name, unique within the tenant
-    name: "name", "NAME";
-    /// Tenant that it belongs to
-    tenantid: "tenantid" or "tenant", "TENANT";
-    /// What to probe: http://… or https://…
-    url: "url", "URL";
-    /// GET, PUT, POST, DELETE, HEAD, PATCH or OPTIONS
-    method: "method", "METHOD";
-    /// Request body (`-`: standard input)
-    body: "body", "TEXT";
-    /// NONE, BASIC or BEARER
-    authn: "authn", "KIND";
-    /// `-`: from standard input, as user=…,password=… or token=…; or with references: user=a,password=${file:/path}
-    authn_parms: "authn-parms" or "authn_parms", "-|REFERENCE";
-    /// Name of a shared credential
-    credential: "credential", "NAME";
-    /// Status codes that are PASS: 200 or 200-299 or 200,204,301-303
-    pass_result: "pass-result" or "pass_result", "CODES";
-    /// Time between probes: 10s, 1m 30s
-    frequency: "frequency", "DURATION";
-    /// The same in milliseconds
-    frequency_ms: "frequency-ms" or "frequency_ms", "MS";
-    /// Time that a probe may take; at most the frequency
-    timeout: "timeout", "DURATION";
-    /// The same in milliseconds
-    timeout_ms: "timeout-ms" or "timeout_ms", "MS";
-    /// Failed probes in a row until the target is FAIL
-    fail_after: "fail-after" or "fail_after", "N";
-    /// Passed probes in a row until it is PASS again
-    recover_after: "recover-after" or "recover_after", "N";
-    /// Redirects to follow
-    redirects: "redirects", "N";
-    /// File of certificate authorities (PEM) to trust instead of the system's
-    tls_ca: "tls-ca" or "tls_ca", "FILE";
-    /// Whether the certificate is verified: true or false
-    tls_verify: "tls-verify" or "tls_verify", "BOOL";
-    /// Name to send and verify instead of the URL's host
-    tls_server_name: "tls-server-name" or "tls_server_name", "NAME";
-    /// Host header instead of the URL's
-    host: "host", "HOST";
-    /// Words for grouping, separated by commas
-    tags: "tags", "TAG,…";
-    /// Whether it is probed: true or false
-    enabled: "enabled", "BOOL";
+/// How the keys of a definition are read from the command line.
+trait Keys: Defined {
+    /// Keys whose value may be `-`: standard input.
+    const INPUT: &'static [&'static str];
+    /// Keys that are whole numbers.
+    const NUMBERS: &'static [&'static str];
+    /// Keys that are true or false.
+    const FLAGS: &'static [&'static str];
+
+    /// Says why a value must not be an argument.
+    fn refuse_secret(key: &str, value: &str) -> Result<(), String>;
+}
+
+impl Keys for Definition {
+    const INPUT: &'static [&'static str] = &["authn_parms", "headers", "body"];
+    const NUMBERS: &'static [&'static str] =
+        &["frequency_ms", "timeout_ms", "fail_after", "recover_after", "redirects"];
+    const FLAGS: &'static [&'static str] = &["tls_verify", "enabled"];
+
+    fn refuse_secret(key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "authn_parms" => refuse::authn_parms(value),
+            "headers" => refuse::headers(value),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Keys for NotifierDefinition {
+    const INPUT: &'static [&'static str] = &["address", "params", "templates"];
+    const NUMBERS: &'static [&'static str] =
+        &["group_wait_ms", "group_window_ms", "rate_per_minute", "retry_for_ms", "remind_ms"];
+    const FLAGS: &'static [&'static str] = &["enabled"];
+
+    fn refuse_secret(key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "address" => refuse::address(value),
+            "params" => refuse::params(value),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl NotifierKeyArgs {
+    /// All keys that were given, as the API takes them; `input` is standard input, for a value of `-`.
+    ///
+    /// # Errors
+    /// A sentence for each value that is of the wrong type, given twice, or a secret.
+    pub fn map(&self, input: impl Read) -> Result<Map<String, Value>, CliError> {
+        self.given().map::<NotifierDefinition>(input)
+    }
 }
 
 impl KeyArgs {
@@ -105,20 +93,29 @@ impl KeyArgs {
     /// # Errors
     /// A sentence for each value that is of the wrong type, given twice, or a secret.
     pub fn map(&self, input: impl Read) -> Result<Map<String, Value>, CliError> {
+        self.given().map::<Definition>(input)
+    }
+}
+
+impl Given<'_> {
+    fn map<D: Keys>(&self, input: impl Read) -> Result<Map<String, Value>, CliError> {
         let mut pairs: Vec<(String, String)> =
-            self.flags().into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+            self.flags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let mut problems: Vec<String> = Vec::new();
-        for header in self.headers.iter().filter(|h| h.contains(['\r', '\n'])) {
-            let name = header.split([':', '\r', '\n']).next().unwrap_or_default();
-            problems.push(format!(
-                "--header {} holds a line break: write one --header for each, or `--header -` and lines on standard input",
-                quoted(name)
-            ));
+        for (key, flag, lines) in &self.lines {
+            for line in lines.iter().filter(|l| l.contains(['\r', '\n'])) {
+                let name = line.split([':', '\r', '\n']).next().unwrap_or_default();
+                problems.push(format!(
+                    "--{flag} {} holds a line break: write one --{flag} for each, or `--{flag} -` and lines on standard \
+                     input",
+                    quoted(name)
+                ));
+            }
+            if !lines.is_empty() {
+                pairs.push(((*key).to_owned(), lines.join("\n")));
+            }
         }
-        if !self.headers.is_empty() {
-            pairs.push(("headers".into(), self.headers.join("\n")));
-        }
-        for text in &self.set {
+        for text in self.set {
             match text.split_once('=') {
                 Some((key, value)) => pairs.push((key.trim().to_owned(), value.to_owned())),
                 None => problems.push(format!("--set {} has no `=`: write --set KEY=VALUE", quoted(text))),
@@ -127,13 +124,13 @@ impl KeyArgs {
         let mut input = Some(input);
         let mut map = Map::new();
         for (key, value) in pairs {
-            let value = if value == "-" && ["authn_parms", "headers", "body"].contains(&key.as_str()) {
+            let value = if value == "-" && D::INPUT.contains(&key.as_str()) {
                 match input.take().ok_or_else(|| "standard input can hold one value only".into()).and_then(read_input) {
                     Ok(text) => Ok(Value::String(text)),
                     Err(e) => Err(format!("{key}: {e}")),
                 }
             } else {
-                refuse_secret(&key, &value).and_then(|()| typed(&key, value))
+                D::refuse_secret(&key, &value).and_then(|()| typed::<D>(&key, value))
             };
             match value {
                 Ok(value) => {
@@ -144,13 +141,13 @@ impl KeyArgs {
                 Err(e) => problems.push(e),
             }
         }
-        for key in &self.unset {
+        for key in self.unset {
             if map.insert(key.clone(), Value::Null).is_some() {
                 problems.push(format!("{} is both set and unset: leave one out", quoted(key)));
             }
         }
         // Unknown keys and wrong types are found here, with the nearest known word.
-        if let Err(found) = Definition::default().set_all(&map) {
+        if let Err(found) = D::default().set_all(&map) {
             problems.extend(found.iter().map(ToString::to_string));
         }
         if problems.is_empty() { Ok(map) } else { Err(CliError::Input(problems)) }
@@ -158,54 +155,19 @@ impl KeyArgs {
 }
 
 /// The value of a key in the type that the key has.
-fn typed(key: &str, text: String) -> Result<Value, String> {
-    match key {
-        "frequency_ms" | "timeout_ms" | "fail_after" | "recover_after" | "redirects" => text
-            .trim()
-            .parse::<i64>()
-            .map(Value::from)
-            .map_err(|_| format!("{key}: {} is not a whole number", quoted(&text))),
-        "tls_verify" | "enabled" => match text.trim().to_ascii_lowercase().as_str() {
+fn typed<D: Keys>(key: &str, text: String) -> Result<Value, String> {
+    if D::NUMBERS.contains(&key) {
+        let number = text.trim().parse::<i64>().map(Value::from);
+        return number.map_err(|_| format!("{key}: {} is not a whole number", quoted(&text)));
+    }
+    if D::FLAGS.contains(&key) {
+        return match text.trim().to_ascii_lowercase().as_str() {
             "true" | "yes" => Ok(Value::Bool(true)),
             "false" | "no" => Ok(Value::Bool(false)),
             _ => Err(format!("{key}: {} is neither true nor false", quoted(&text))),
-        },
-        _ => Ok(Value::String(text)),
+        };
     }
-}
-
-/// Refuses a secret in clear: arguments are seen by every user of the machine and kept in the shell's history.
-fn refuse_secret(key: &str, value: &str) -> Result<(), String> {
-    const WHY: &str = "arguments can be read by every user of this machine";
-    let is_reference = |s: &Secret| s.expose().starts_with("${");
-    match key {
-        "authn_parms" => {
-            let secret = Secret::new(value);
-            let by_reference = is_reference(&secret)
-                || matches!(Auth::parse("BASIC", Some(&secret)), Ok(Auth::Basic { password, .. }) if is_reference(&password))
-                || matches!(Auth::parse("BEARER", Some(&secret)), Ok(Auth::Bearer { token }) if is_reference(&token));
-            if by_reference || value.is_empty() {
-                return Ok(());
-            }
-            Err(format!(
-                "authn_parms holds a secret, and {WHY}: write `--authn-parms -` and give it on standard input, or a \
-                 reference such as 'user=NAME,password=${{file:/path}}' or 'token=${{env:NAME}}'"
-            ))
-        }
-        "headers" => {
-            let secret =
-                value.lines().filter_map(|l| l.split_once(':')).find(|(name, _)| is_secret_header(name.trim()));
-            match secret {
-                Some((name, _)) => Err(format!(
-                    "headers: {} holds a secret, and {WHY}: write `--header -` and give all headers on standard input, \
-                     or use authn",
-                    quoted(name.trim())
-                )),
-                None => Ok(()),
-            }
-        }
-        _ => Ok(()),
-    }
+    Ok(Value::String(text))
 }
 
 fn read_input(input: impl Read) -> Result<String, String> {
@@ -310,5 +272,61 @@ mod tests {
         let keys = KeyArgs { body: Some("-".into()), ..KeyArgs::default() };
         assert!(keys.map(&b"\xff\xfe"[..]).unwrap_err().to_string().contains("not UTF-8"));
         assert!(keys.map(std::io::repeat(b'x')).unwrap_err().to_string().contains("longer than"));
+    }
+
+    fn notifier(args: &[&str], input: &str) -> Result<Value, String> {
+        let line = ["skypunchctl", "add", "notifier"].iter().chain(args);
+        let args = Args::try_parse_from(line).map_err(|e| e.to_string())?;
+        let Some(Command::Add { kind: AddKind::Notifier(keys) }) = args.command else { panic!("not add") };
+        keys.map(input.as_bytes()).map(Value::Object).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn every_key_of_a_notifier_has_a_flag_and_a_set() {
+        for key in NotifierDefinition::KEYS {
+            let value = match *key {
+                "enabled" => "false",
+                "params" => "token=${env:T}",
+                k if NotifierDefinition::NUMBERS.contains(&k) => "100",
+                "group_wait" | "group_window" | "retry_for" | "remind" => "10s",
+                _ => "x",
+            };
+            let by_set = notifier(&["--set", &format!("{key}={value}")], "").unwrap();
+            assert!(by_set.get(key).is_some());
+            for flag in [format!("--{key}"), format!("--{}", key.replace('_', "-"))] {
+                assert_eq!(notifier(&[&flag, value], "").unwrap(), by_set, "{flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_of_notifiers_come_from_standard_input_or_by_reference() {
+        let params = notifier(&["--params", "-"], "user=a,password=hunter2\n").unwrap();
+        assert_eq!(params, json!({"params": "user=a,password=hunter2"}));
+        let address = notifier(&["--address", "-"], "https://hooks.example/services/T0/B0/hunter2\n").unwrap();
+        assert_eq!(address, json!({"address": "https://hooks.example/services/T0/B0/hunter2"}));
+        for args in [
+            ["--params", "user=me@example.com,password=${file:/run/p},server=smtp.example.com"],
+            ["--params", "priority=high,channel=#ops"],
+            ["--address", "ops@example.com,me@example.com"],
+            ["--address", "http://127.0.0.1:8080/hook"],
+            ["--address", "${env:SLACK}"],
+        ] {
+            assert!(notifier(&args, "").is_ok(), "{args:?}");
+        }
+        for args in [
+            ["--params", "user=a,password=hunter2"],
+            ["--params", "user=a,api_key=hunter2"],
+            ["--set", "params=routing_key=hunter2"],
+            ["--params", "hunter2"],
+            ["--address", "https://hooks.example/services/T00000000/B00000000/hunter2hunter2hunter2"],
+            ["--address", "https://u:hunter2@ntfy.example/x"],
+            ["--set", "address=https://chat.example/v1?key=hunter2"],
+        ] {
+            let error = notifier(&args, "").unwrap_err();
+            assert!(error.contains("read by every user") && !error.contains("hunter2"), "{args:?}: {error}");
+        }
+        assert!(notifier(&["--rate-per-minute", "many"], "").unwrap_err().contains("not a whole number"));
+        assert!(notifier(&["--set", "tpye=SMTP"], "").unwrap_err().contains("did you mean `type`?"));
     }
 }

@@ -20,13 +20,17 @@ mod fold;
 mod history;
 mod incidents;
 mod keys;
+mod notifiers;
 mod place;
+mod refuse;
 mod reload;
+mod sample;
 mod start;
 mod status;
 mod stop;
 mod targets;
 mod test;
+mod types;
 mod watch;
 
 use std::io::Write;
@@ -38,7 +42,7 @@ use self::args::{AddKind, Args, Command, EditKind, RemoveKind};
 use self::exit::{CliError, Exit};
 use self::output::Out;
 use self::place::Place;
-use crate::control::api::TargetRef;
+use crate::control::api::{NotifierRef, TargetRef};
 use crate::control::client::Client;
 use crate::model::text::escape_controls;
 
@@ -91,7 +95,8 @@ async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {
     };
     let place = Place::find(args.socket, settings);
     let client = Client::new(place.socket.clone());
-    let by_digits = matches!(command.target(), Some(TargetRef::Id(_)));
+    let by_digits =
+        matches!(command.target(), Some(TargetRef::Id(_))) || matches!(command.notifier(), Some(NotifierRef::Id(_)));
     carry_out(command, &client, &place, out).await.map_err(|e| if by_digits { e.about_digits() } else { e })
 }
 
@@ -105,6 +110,12 @@ async fn carry_out(command: Command, client: &Client, place: &Place, out: &mut O
         Command::Add { kind: AddKind::Target(keys) } => edit::add(client, keys, out).await,
         Command::Edit { kind: EditKind::Target(edit) } => edit::edit(client, edit, out).await,
         Command::Remove { kind: RemoveKind::Target { target } } => edit::remove(client, &target, out).await,
+        Command::Notifiers(notifiers) => notifiers::run(client, notifiers, out).await,
+        Command::Add { kind: AddKind::Notifier(keys) } => edit::add_notifier(client, keys, out).await,
+        Command::Edit { kind: EditKind::Notifier(args) } => edit::edit_notifier(client, args, out).await,
+        Command::Remove { kind: RemoveKind::Notifier { notifier } } => {
+            edit::remove_notifier(client, &notifier, out).await
+        }
         Command::Apply(apply) => apply::run(client, &apply, out).await,
         Command::Export { file } => export::run(client, file.as_deref(), out).await,
         Command::Incidents(incidents) => incidents::run(client, incidents, out).await,

@@ -45,6 +45,8 @@ fn text(s: &Status, style: &Style) -> String {
     );
     facts.add("Results Thinned", w.thinned.to_string());
     facts.add("Last Write", w.last_write_ms.map_or_else(|| "-".into(), |n| format!("{n} ms")));
+    let n = &s.notifications;
+    facts.add("Notifications", format!("{} owed, {} being sent", n.owed, n.sending));
     let d = &s.database;
     facts.add("Database", format!("{} {}", d.kind, d.url));
     let tint = if d.state == DatabaseState::Ok { Tint::Good } else { Tint::Bad };
@@ -78,7 +80,7 @@ fn ms(us: u64) -> String {
 mod tests {
     use super::*;
     use crate::control::api::{
-        Database, Definitions, InvalidRow, Lateness, Persistence, Probes, RunState, TargetCounts,
+        Database, Definitions, InvalidRow, Lateness, Notifications, Persistence, Probes, RunState, TargetCounts,
     };
     use crate::model::definition::Problem;
     use crate::model::target::TargetId;
@@ -100,6 +102,7 @@ mod tests {
                 lateness_us: Lateness { p50: 90, p99: 1200, max: 34_567 },
             },
             persistence: Persistence { written: 99, queued: 1, last_write_ms: Some(4), ..Persistence::default() },
+            notifications: Notifications { owed: 3, sending: 1 },
             database: Database {
                 kind: "mysql".into(),
                 url: "mysql://skypunch@db/skypunch".into(),
@@ -147,6 +150,7 @@ mod tests {
 | Results Spooled   | 0 in 0 batches, 0 bytes                   |
 | Results Thinned   | 0                                         |
 | Last Write        | 4 ms                                      |
+| Notifications     | 3 owed, 1 being sent                      |
 | Database          | mysql mysql://skypunch@db/skypunch        |
 | Database State    | away since 2013-07-11 06:17:54            |
 | Database Error    | connection refused                        |

@@ -9,7 +9,7 @@ use super::test;
 use crate::control::api::{TargetDetail, TargetFilter, TargetRef, TargetSummary};
 use crate::control::client::Client;
 use crate::model::text::{escape_controls, utc_seconds};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(super) async fn run(client: &Client, args: TargetsArgs, out: &mut Out) -> Result<Exit, CliError> {
     match (args.target, args.action) {
@@ -29,7 +29,11 @@ pub(super) async fn run(client: &Client, args: TargetsArgs, out: &mut Out) -> Re
 async fn set_enabled(client: &Client, target: &TargetRef, on: bool, out: &mut Out) -> Result<(), CliError> {
     let changed = client.set_enabled(target, on).await?;
     out.show(&changed, |target, _| {
-        format!("Target: {} has been {}\n", key_text(target, "name"), if on { "Enabled" } else { "Disabled" })
+        format!(
+            "Target: {} has been {}\n",
+            key_text(&target.definition, "name"),
+            if on { "Enabled" } else { "Disabled" }
+        )
     })
 }
 
@@ -58,14 +62,16 @@ pub(super) fn list(targets: &[TargetSummary], style: &Style) -> String {
     }
     let mut text = table.render(style);
     let invalid: Vec<String> = targets.iter().filter(|t| t.invalid).map(|t| t.id.to_string()).collect();
-    if let Some(first) = invalid.first() {
-        let shown = invalid.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = if invalid.len() > 10 { ", …" } else { "" };
-        text.push_str(&format!(
-            "Invalid rows, not in force: {shown}{more} (what is wrong: skypunchctl targets {first})\n"
-        ));
-    }
+    text.push_str(&invalid_rows("targets", &invalid));
     text
+}
+
+/// The line below a list that has invalid rows.
+pub(super) fn invalid_rows(command: &str, ids: &[String]) -> String {
+    let Some(first) = ids.first() else { return String::new() };
+    let shown = ids.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if ids.len() > 10 { ", …" } else { "" };
+    format!("Invalid rows, not in force: {shown}{more} (what is wrong: skypunchctl {command} {first})\n")
 }
 
 /// The table of `targets REF`: the rows of 0.3.0 in its order, then those that are new.
@@ -82,15 +88,15 @@ pub(super) fn detail(t: &TargetDetail, style: &Style) -> String {
         .or_else(|| frequency.map(|f| f.min(crate::model::definition::DEFAULT_TIMEOUT_MS)));
     let mut facts = Facts::default();
     facts.add("ID", t.id.to_string());
-    facts.add("Name", key_text(t, "name"));
+    facts.add("Name", key_text(&t.definition, "name"));
     facts.add_tinted("Status", s.status.as_str(), s.status);
     facts.add("Enabled", yes_no(enabled));
     facts.add("Status Description", s.status_description.as_str());
     facts.add("Last Updated", style.time(s.last_updated));
-    facts.add("Target URL", key_text(t, "url"));
-    facts.add("Target Method", key_text(t, "method"));
-    facts.add("Authentication", key_text(t, "authn"));
-    facts.add("Expected Value", key_text(t, "pass_result"));
+    facts.add("Target URL", key_text(&t.definition, "url"));
+    facts.add("Target Method", key_text(&t.definition, "method"));
+    facts.add("Authentication", key_text(&t.definition, "authn"));
+    facts.add("Expected Value", key_text(&t.definition, "pass_result"));
     facts.add("Frequency (sec)", seconds(frequency));
     facts.add("Timeout (sec)", seconds(timeout));
     facts.add("Pass Count", c.pass_count.to_string());
@@ -106,11 +112,12 @@ pub(super) fn detail(t: &TargetDetail, style: &Style) -> String {
     facts.add("Previous Status", s.previous_status.as_str());
     facts.add("Reason", s.reason.map_or("-", |r| r.as_str()));
     facts.add("Latency", s.last_latency_us.map_or_else(|| "-".into(), millis));
-    facts.add("Tenant", key_text(t, "tenantid"));
-    facts.add("Fail After", key_text(t, "fail_after"));
-    facts.add("Recover After", key_text(t, "recover_after"));
+    facts.add("Tenant", key_text(&t.definition, "tenantid"));
+    facts.add("Fail After", key_text(&t.definition, "fail_after"));
+    facts.add("Recover After", key_text(&t.definition, "recover_after"));
     let optional = [
         ("Tags", "tags"),
+        ("Parent", "parent"),
         ("Request Headers", "headers"),
         ("Request Body", "body"),
         ("Authentication Parameters", "authn_parms"),
@@ -121,7 +128,7 @@ pub(super) fn detail(t: &TargetDetail, style: &Style) -> String {
         ("TLS Server Name", "tls_server_name"),
     ];
     for (label, key) in optional {
-        let value = key_text(t, key);
+        let value = key_text(&t.definition, key);
         if !matches!(value.as_str(), "" | "-" | "0") {
             facts.add(label, value);
         }
@@ -146,8 +153,8 @@ pub(super) fn detail(t: &TargetDetail, style: &Style) -> String {
 }
 
 /// A key of the definition as text; `-` where there is none.
-pub(super) fn key_text(target: &TargetDetail, key: &str) -> String {
-    match target.definition.get(key) {
+pub(super) fn key_text(definition: &Map<String, Value>, key: &str) -> String {
+    match definition.get(key) {
         None | Some(Value::Null) => "-".into(),
         Some(Value::String(s)) => escape_controls(s).into_owned(),
         Some(Value::Array(items)) => {
@@ -158,7 +165,7 @@ pub(super) fn key_text(target: &TargetDetail, key: &str) -> String {
 }
 
 /// Milliseconds as seconds: `60`, `0.5`.
-fn seconds(ms: Option<i64>) -> String {
+pub(super) fn seconds(ms: Option<i64>) -> String {
     ms.map_or_else(
         || "-".into(),
         |ms| {
@@ -260,6 +267,7 @@ Invalid rows, not in force: 22 (what is wrong: skypunchctl targets 22)
             url: "https://shop.example/".into(),
             frequency_ms: 500,
             tags: Some("web,prod".into()),
+            parent: Some("core".into()),
             tls_verify: false,
             ..Definition::default()
         };
@@ -317,6 +325,7 @@ Invalid rows, not in force: 22 (what is wrong: skypunchctl targets 22)
 | Fail After          | 1                            |
 | Recover After       | 1                            |
 | Tags                | web, prod                    |
+| Parent              | core                         |
 | TLS Verify          | No                           |
 | Open Incident       | 77 since 2013-07-11 06:17:54 |
 | Invalid Row         | url: is empty                |

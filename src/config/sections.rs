@@ -33,6 +33,8 @@ pub struct Settings {
     pub probe: ProbeSettings,
     /// `[persistence]`
     pub persistence: PersistenceSettings,
+    /// `[notify]`
+    pub notify: NotifySettings,
     /// `[secrets]`, and the service manager's credentials folder.
     pub secrets: SecretPolicy,
     /// `[http]`
@@ -167,6 +169,21 @@ pub struct PersistenceSettings {
     pub keep_results: Option<Duration>,
 }
 
+/// `[notify]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifySettings {
+    /// A folder with providers of the operator's own; `None`: the embedded ones alone.
+    pub providers: Option<PathBuf>,
+    /// Stands in every message and behind the `@` of its id; `None`: the machine's name.
+    pub host: Option<String>,
+    /// More transitions of a target than this within the window are flapping; 0: never.
+    pub flap_changes: u32,
+    /// That window.
+    pub flap_window: Duration,
+    /// How long a failure waits at most for the verdict of the target's parent.
+    pub parent_wait: Duration,
+}
+
 /// `[http]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
@@ -195,6 +212,7 @@ impl Settings {
             log: LogSettings::read(r),
             probe: ProbeSettings::read(r),
             persistence: PersistenceSettings::read(r),
+            notify: NotifySettings::read(r),
             secrets: SecretPolicy {
                 folders: r.get("secrets.folders", Vec::new(), values::folders),
                 environment: r.get("secrets.environment", Vec::new(), values::names),
@@ -302,6 +320,19 @@ impl PersistenceSettings {
             batch_size: number(r, "persistence.batch_size", 1000, 1, 5000),
             queue_size: number(r, "persistence.queue_size", 100_000, 1000, 10_000_000),
             keep_results: (!keep.is_zero()).then_some(keep),
+        }
+    }
+}
+
+impl NotifySettings {
+    fn read(r: &mut Reader) -> NotifySettings {
+        NotifySettings {
+            providers: r.optional("notify.providers", values::path),
+            host: r.optional("notify.host", values::host_name),
+            flap_changes: u32::try_from(number(r, "notify.flap_changes", 6, 0, 1000)).unwrap_or(0),
+            flap_window: r
+                .get("notify.flap_window", 600 * SECOND, |g| values::duration(g, SECOND..=24 * 3600 * SECOND)),
+            parent_wait: r.get("notify.parent_wait", 30 * SECOND, |g| values::duration(g, SECOND..=600 * SECOND)),
         }
     }
 }

@@ -233,6 +233,17 @@ pub(super) fn name_servers(given: Given<'_>) -> Result<Vec<SocketAddr>, String> 
         .collect()
 }
 
+/// The name of a host, as it stands behind the `@` of a Message-ID (RFC 5322 section 3.6.4).
+pub(super) fn host_name(given: Given<'_>) -> Result<String, String> {
+    let s = text(given)?;
+    let fits =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if s.len() > 253 || !s.split('.').all(fits) {
+        return Err(format!("{} is no host name: write for example \"monitor.example.com\"", quoted(&s)));
+    }
+    Ok(s)
+}
+
 /// The value of a `User-Agent` header.
 pub(super) fn user_agent(given: Given<'_>) -> Result<String, String> {
     let s = text(given)?;

@@ -7,6 +7,8 @@
 //!
 //! A fresh connection per request: requests are rare, and a daemon that was restarted meanwhile is met as it is now.
 
+mod notifiers;
+
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Takes one probe into account: the next state and what is to be recorded.
 
 use super::incident::Incident;
+use super::message::TargetFacts;
 use super::outcome::Probe;
 use super::reason::{Reason, Verdict};
 use super::record::{IncidentChange, IncidentEnd, Recorded, ResultRecord};
@@ -46,8 +47,9 @@ pub fn account(state: TargetState, target: &Target, probe: &Probe, with: Circums
             description: outcome.description.clone().into_owned(),
             first_trace: probe.trace.clone(),
             last_good_trace: with.last_good.cloned(),
+            facts: TargetFacts::new(target, &state),
         })),
-        closed @ Transition::Closed { .. } => ended(closed),
+        closed @ Transition::Closed { .. } => ended(closed, TargetFacts::new(target, &state)),
     });
     let result = ResultRecord {
         id: with.result_id,
@@ -81,20 +83,22 @@ pub fn account_withdrawal(
         result: None,
         state: state.clone(),
         delta: Counters::default(),
-        incident: Some(ended(t)),
+        incident: Some(ended(t, TargetFacts { id: target.0, ..TargetFacts::default() })),
     });
     (state, recorded)
 }
 
-fn ended(transition: Transition) -> IncidentChange {
+fn ended(transition: Transition, facts: TargetFacts) -> IncidentChange {
+    let facts = Box::new(facts);
     match transition {
         Transition::Opened(open) => IncidentChange::Ended(IncidentEnd {
             id: open.id,
             ended_at: open.started_at,
             ended_by: super::incident::End::Withdrawn,
+            facts,
         }),
         Transition::Closed { incident, ended_at, by } => {
-            IncidentChange::Ended(IncidentEnd { id: incident.id, ended_at, ended_by: by })
+            IncidentChange::Ended(IncidentEnd { id: incident.id, ended_at, ended_by: by, facts })
         }
     }
 }

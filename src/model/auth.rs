@@ -1,8 +1,8 @@
 //! `authn` and `authn_parms`: how a probe authenticates.
 //!
-//! The parameters keep the form of skypunch 0.3.0, `user=freebeer,password=forall`; a value with a comma or a quote
-//! is written in double quotes, with `\"` and `\\` inside.
+//! The parameters keep the form of skypunch 0.3.0, `user=freebeer,password=forall` ([`super::params`]).
 
+use super::params;
 use crate::secret::Secret;
 
 /// How a probe authenticates at its target.
@@ -35,7 +35,7 @@ impl Auth {
     pub fn parse(authn: &str, parms: Option<&Secret>) -> Result<Auth, (&'static str, String)> {
         let wrong_parms = |message: String| ("authn_parms", message);
         let parms = || {
-            Parms::parse(parms.map_or("", Secret::expose)).map_err(|e| {
+            params::parse(parms.map_or("", Secret::expose)).map(Parms).map_err(|e| {
                 wrong_parms(format!("{e}; write key=value,key=value with a value that holds a comma in double quotes"))
             })
         };
@@ -74,19 +74,12 @@ impl Auth {
     /// `authn_parms` as a person could have written them; `None` for NONE.
     #[must_use]
     pub fn parms(&self) -> Option<Secret> {
-        let quote = |s: &str| {
-            if s.contains([',', '"', '\\']) || s.trim() != s {
-                format!("\"{}\"", s.replace('\\', "\\\\").replace('"', "\\\""))
-            } else {
-                s.to_owned()
-            }
-        };
         match self {
             Auth::None => None,
             Auth::Basic { user, password } => {
-                Some(Secret::new(format!("user={},password={}", quote(user), quote(password.expose()))))
+                Some(params::write([("user", user.as_str()), ("password", password.expose())]))
             }
-            Auth::Bearer { token } => Some(Secret::new(format!("token={}", quote(token.expose())))),
+            Auth::Bearer { token } => Some(params::write([("token", token.expose())])),
         }
     }
 
@@ -101,42 +94,16 @@ impl Auth {
     }
 }
 
-/// Parsed `key=value,key=value`.
-struct Parms(Vec<(String, String)>);
+/// The parameters that are not taken yet.
+struct Parms(Vec<(String, Secret)>);
 
 impl Parms {
-    fn parse(text: &str) -> Result<Parms, String> {
-        let mut out: Vec<(String, String)> = Vec::new();
-        let mut rest = text.trim();
-        while !rest.is_empty() {
-            let (key, after) = rest.split_once('=').ok_or_else(|| format!("part {} has no `=`", out.len() + 1))?;
-            let key = key.trim().to_ascii_lowercase();
-            if out.iter().any(|(k, _)| *k == key) {
-                return Err(format!("{} is given twice", super::text::quoted(&key)));
-            }
-            let after = after.trim_start();
-            let (value, next) = match after.strip_prefix('"') {
-                Some(inner) => unquote(inner)
-                    .ok_or_else(|| format!("the quote around {} does not end", super::text::quoted(&key)))?,
-                None => after
-                    .split_once(',')
-                    .map_or((after.trim_end().to_owned(), None), |(v, n)| (v.trim_end().to_owned(), Some(n))),
-            };
-            out.push((key, value));
-            match next {
-                Some(n) if n.trim().is_empty() => return Err("it ends with a comma".into()),
-                Some(n) => rest = n.trim_start(),
-                None => break,
-            }
-        }
-        Ok(Parms(out))
-    }
-
     fn take(&mut self, key: &str, kind: &str) -> Result<String, String> {
         match self.0.iter().position(|(k, _)| k == key) {
             Some(i) => {
-                let (_, value) = self.0.swap_remove(i);
-                if value.is_empty() { Err(format!("`{key}` is empty, {kind} needs it")) } else { Ok(value) }
+                let (_, value) = self.0.remove(i);
+                let value = value.expose();
+                if value.is_empty() { Err(format!("`{key}` is empty, {kind} needs it")) } else { Ok(value.to_owned()) }
             }
             None => Err(format!("`{key}` is missing, {kind} needs it")),
         }
@@ -145,30 +112,9 @@ impl Parms {
     fn finish(self, kind: &str, known: &str) -> Result<(), String> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => Err(format!("{} is not known to {kind}, which takes {known}", super::text::quoted(key))),
+            Some((key, _)) => Err(format!("{} is not known to {kind}, which takes {known}", params::shown(key, 1))),
         }
     }
-}
-
-/// The text up to the closing quote, and what follows the comma behind it.
-fn unquote(inner: &str) -> Option<(String, Option<&str>)> {
-    let mut value = String::new();
-    let mut chars = inner.char_indices();
-    while let Some((i, c)) = chars.next() {
-        match c {
-            '\\' => value.push(chars.next()?.1),
-            '"' => {
-                let after = inner[i + 1..].trim_start();
-                return if after.is_empty() {
-                    Some((value, None))
-                } else {
-                    Some((value, Some(after.strip_prefix(',')?)))
-                };
-            }
-            _ => value.push(c),
-        }
-    }
-    None
 }
 
 #[cfg(test)]

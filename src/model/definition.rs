@@ -4,8 +4,8 @@
 //! `--output json`. A definition comes from a row ([`crate::store`] fills the fields) or from a map
 //! ([`Definition::set`], one key at a time, each with its own error); [`Definition::validate`] makes a target of it.
 
-mod check;
-mod values;
+pub(super) mod check;
+pub(super) mod values;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ use super::text::{nearest, quoted};
 use crate::secret::Secret;
 use check::{
     MAX_PARMS, check_body, check_ca, check_count, check_frequency, check_headers, check_host, check_method, check_name,
-    check_pass_result, check_tags, check_timeout, check_url, odd_flag, redact_header,
+    check_parent, check_pass_result, check_tags, check_timeout, check_url, odd_flag, redact_header,
 };
 pub use check::{is_secret_header, redact_userinfo};
 use values::{boolean, duration, headers_text, integer, kept_headers, list, text};
@@ -42,7 +42,7 @@ impl std::fmt::Display for Problem {
     }
 }
 
-fn problem(field: &str, message: impl Into<String>) -> Problem {
+pub(super) fn problem(field: &str, message: impl Into<String>) -> Problem {
     Problem { field: field.to_owned(), message: message.into() }
 }
 
@@ -91,6 +91,8 @@ pub struct Definition {
     pub host: Option<String>,
     /// Words, separated by commas.
     pub tags: Option<String>,
+    /// Name of the target that this one depends on, or `tenant/name`.
+    pub parent: Option<String>,
     /// Whether it is probed.
     pub enabled: bool,
     /// Columns of a row that should hold 0 or 1, and what they hold instead.
@@ -122,6 +124,7 @@ impl Default for Definition {
             tls_server_name: None,
             host: None,
             tags: None,
+            parent: None,
             enabled: true,
             odd_flags: Vec::new(),
         }
@@ -153,6 +156,7 @@ pub const KEYS: &[&str] = &[
     "tls_server_name",
     "host",
     "tags",
+    "parent",
     "enabled",
 ];
 
@@ -160,16 +164,6 @@ pub const KEYS: &[&str] = &[
 pub(super) const HIDDEN: &str = "***";
 
 impl Definition {
-    /// Stands in for the definition that `keys` will change, which only the database knows: it has a secret for each
-    /// `***` in them.
-    pub(super) fn standing_in(keys: &Map<String, Value>) -> Definition {
-        Definition {
-            authn_parms: Some(Secret::new(HIDDEN)).filter(|_| keys.get("authn_parms").is_some_and(|v| v == HIDDEN)),
-            headers: keys.get("headers").and_then(|v| headers_text(v).ok()).flatten(),
-            ..Definition::default()
-        }
-    }
-
     /// Sets one key from a value as a file or the API gives it; `null` sets the default, and `***` in the place of a
     /// secret (as the API shows it) keeps that secret.
     ///
@@ -214,12 +208,9 @@ impl Definition {
             "tls_server_name" => self.tls_server_name = text(key, value)?,
             "host" => self.host = text(key, value)?,
             "tags" => self.tags = list(key, value)?,
+            "parent" => self.parent = text(key, value)?,
             "enabled" => self.enabled = boolean(key, value)?.unwrap_or(true),
-            _ => {
-                let hint = nearest(key, KEYS.iter().copied())
-                    .map_or_else(|| format!("known are {}", KEYS.join(", ")), |k| format!("did you mean `{k}`?"));
-                return Err(problem(key, format!("there is no such key; {hint}")));
-            }
+            _ => return Err(unknown_key(key, KEYS)),
         }
         self.odd_flags.retain(|(column, _)| *column != key);
         Ok(())
@@ -230,12 +221,7 @@ impl Definition {
     /// # Errors
     /// All problems of the map.
     pub fn set_all(&mut self, map: &Map<String, Value>) -> Result<(), Vec<Problem>> {
-        let mut problems: Vec<Problem> = Vec::new();
-        for pair in ["frequency", "timeout"] {
-            if map.contains_key(pair) && map.contains_key(&format!("{pair}_ms")) {
-                problems.push(problem(pair, format!("is given twice, as `{pair}` and as `{pair}_ms`: leave one out")));
-            }
-        }
+        let mut problems = given_twice(map, &["frequency", "timeout"]);
         problems.extend(map.iter().filter_map(|(k, v)| self.set(k, v).err()));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
@@ -243,11 +229,6 @@ impl Definition {
     /// The definition as the API and `export` show it: every key, headers and tags as lists, without secrets.
     #[must_use]
     pub fn to_json(&self) -> Map<String, Value> {
-        let lines = |s: &Option<String>, sep: char| -> Vec<String> {
-            s.as_deref()
-                .map(|s| s.split(sep).map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
-                .unwrap_or_default()
-        };
         let value = json!({
             "name": self.name, "tenantid": self.tenantid, "url": redact_userinfo(&self.url), "method": self.method,
             "headers": lines(&self.headers, '\n').iter().map(|l| redact_header(l)).collect::<Vec<_>>(),
@@ -257,7 +238,7 @@ impl Definition {
             "timeout_ms": self.timeout_ms, "fail_after": self.fail_after, "recover_after": self.recover_after,
             "redirects": self.redirects, "tls_ca": self.tls_ca, "tls_verify": self.tls_verify,
             "tls_server_name": self.tls_server_name, "host": self.host, "tags": lines(&self.tags, ','),
-            "enabled": self.enabled,
+            "parent": self.parent, "enabled": self.enabled,
         });
         match value {
             Value::Object(map) => map,
@@ -309,6 +290,7 @@ impl Definition {
         let server_name = check(&mut problems, "tls_server_name", check_host(self.tls_server_name.as_deref(), false));
         let host = check(&mut problems, "host", check_host(self.host.as_deref(), true));
         let tags = check(&mut problems, "tags", check_tags(self.tags.as_deref().unwrap_or_default()));
+        let parent = check(&mut problems, "parent", check_parent(self.parent.as_deref(), &self.tenantid, &self.name));
         problems.extend(self.odd_flags.iter().map(|(column, value)| problem(column, odd_flag(value))));
         if let Some(credential) = self.credential.as_deref().filter(|c| !c.is_empty()) {
             let message = format!(
@@ -357,6 +339,7 @@ impl Definition {
                 tls: TlsOptions { ca: ca.flatten(), skip_verify: !self.tls_verify, server_name: server_name.flatten() },
                 host: host.flatten(),
                 tags: tags.unwrap_or_default(),
+                parent: parent.flatten(),
                 enabled: self.enabled,
             }),
             _ => Err(problems),
@@ -364,7 +347,26 @@ impl Definition {
     }
 }
 
-fn check<T>(problems: &mut Vec<Problem>, field: &str, result: Result<T, String>) -> Option<T> {
+/// The parts of a text, as lists in JSON have them.
+pub(super) fn lines(text: &Option<String>, separator: char) -> Vec<String> {
+    let parts = text.as_deref().unwrap_or_default().split(separator);
+    parts.map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()
+}
+
+/// A key that is not among `known`.
+pub(super) fn unknown_key(key: &str, known: &[&str]) -> Problem {
+    let hint = nearest(key, known.iter().copied())
+        .map_or_else(|| format!("known are {}", known.join(", ")), |k| format!("did you mean `{k}`?"));
+    problem(key, format!("there is no such key; {hint}"))
+}
+
+/// Durations that stand in a map as `key` and as `key_ms`.
+pub(super) fn given_twice(map: &Map<String, Value>, durations: &[&str]) -> Vec<Problem> {
+    let twice = durations.iter().filter(|key| map.contains_key(**key) && map.contains_key(&format!("{key}_ms")));
+    twice.map(|key| problem(key, format!("is given twice, as `{key}` and as `{key}_ms`: leave one out"))).collect()
+}
+
+pub(super) fn check<T>(problems: &mut Vec<Problem>, field: &str, result: Result<T, String>) -> Option<T> {
     result.map_err(|message| problems.push(problem(field, message))).ok()
 }
 

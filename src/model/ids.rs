@@ -25,6 +25,13 @@ impl IdGenerator {
         IdGenerator { node: i64::from(node) & ((1 << NODE_BITS) - 1), last: 0 }
     }
 
+    /// A generator that goes on after `last`, the last id that an earlier one made.
+    #[must_use]
+    pub fn after(node: u16, last: i64) -> IdGenerator {
+        let (ms, seq) = (last >> (NODE_BITS + SEQ_BITS), last & ((1 << SEQ_BITS) - 1));
+        IdGenerator { last: (ms << SEQ_BITS) | seq, ..IdGenerator::new(node) }
+    }
+
     /// The next id at the wall-clock time `now_ms`.
     pub fn next(&mut self, now_ms: i64) -> i64 {
         let ticks = (now_ms - EPOCH_MS).max(0) << SEQ_BITS;
@@ -80,6 +87,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn ids_go_on_after_a_restart_with_the_clock_set_back() {
+        let last = IdGenerator::new(5).next(1_795_363_200_000);
+        assert!(IdGenerator::after(5, last).next(1_795_000_000_000) > last);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::message::TargetFacts;
 use super::reason::Reason;
 use super::target::TargetId;
 use super::time::UtcMs;
@@ -69,4 +70,6 @@ pub struct Incident {
     pub first_trace: Trace,
     /// The trace of the last probe that had passed before, if one was seen since the start of the daemon.
     pub last_good_trace: Option<Trace>,
+    /// The target as it was then; empty where it was read back, but for its id.
+    pub facts: TargetFacts,
 }

@@ -4,19 +4,25 @@
 //!  definition (as a person wrote it) --validate--> target
 //!  state + outcome + policy --step--> next state + transition (incident opened | closed)
 //!  schedule: id, frequency, now --> next due time, missed due times
+//!  outbox: transitions + notifiers --> what is owed to whom, what is sent next
 //! ```
 //!
 //! Everything that decides lives here, so that every rule is tested without starting an actor.
 
 pub mod account;
 pub mod auth;
+pub mod defined;
 pub mod definition;
 pub mod expectation;
 pub mod flow;
 pub mod ids;
 pub mod incident;
+pub mod message;
+pub mod notifier;
+pub mod outbox;
 pub mod outcome;
 pub mod pacer;
+pub mod params;
 pub mod plan;
 pub mod reason;
 pub mod record;
@@ -28,3 +34,4 @@ pub mod targets_file;
 pub mod text;
 pub mod time;
 pub mod trace;
+pub mod trace_diff;

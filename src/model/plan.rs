@@ -1,27 +1,29 @@
 //! `apply`: what a targets file changes, decided before anything is touched.
 //!
-//! Targets are known by tenant and name. A key that the file does not hold stays as it is; without `prune` nothing is
+//! Targets are known by tenant and name, notifiers likewise. A key that the file does not hold stays as it is; without `prune` nothing is
 //! ever deleted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::definition::{Definition, KEYS, Problem};
+use super::defined::Defined;
+use super::definition::Problem;
+use super::notifier::TypeCheck;
 use super::targets_file::Entry;
 
-/// What is to be done with one target.
+/// What is to be done with one target or notifier.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Planned {
+pub struct Planned<D> {
     /// What.
     pub action: PlannedAction,
     /// The definition afterwards (for a deletion: before). Its id is 0 for an insertion.
-    pub definition: Definition,
+    pub definition: D,
     /// What differs: key, before, after; secrets are shown as `***`.
     pub fields: Vec<(String, Value, Value)>,
 }
 
-/// What is done with a target.
+/// What is done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlannedAction {
     /// It is new.
@@ -36,10 +38,12 @@ pub enum PlannedAction {
     Unchanged,
 }
 
-/// A target of the file that cannot be applied.
+/// An entry of the file that cannot be applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unplannable {
-    /// Which `[[target]]`, counted from 1.
+    /// `target` or `notifier`.
+    pub what: &'static str,
+    /// Which of them, counted from 1.
     pub number: usize,
     /// Its name.
     pub name: String,
@@ -47,13 +51,18 @@ pub struct Unplannable {
     pub problems: Vec<Problem>,
 }
 
-/// Decides what `entries` change in `existing`.
+/// Decides what `entries` change in `existing`. With `prune` what is not listed goes, unless nothing is listed: a file
+/// that holds targets only says nothing about notifiers, and the other way round.
 ///
 /// # Errors
 /// Every entry that cannot be applied; then nothing is to be applied.
-pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<Vec<Planned>, Vec<Unplannable>> {
-    let by_name: HashMap<(&str, &str), &Definition> =
-        existing.iter().map(|d| ((d.tenantid.as_str(), d.name.as_str()), d)).collect();
+pub fn plan<D: Defined>(
+    existing: &[D],
+    entries: &[Entry],
+    prune: bool,
+    types: &TypeCheck,
+) -> Result<Vec<Planned<D>>, Vec<Unplannable>> {
+    let by_name: HashMap<(&str, &str), &D> = existing.iter().map(|d| ((d.tenantid(), d.name()), d)).collect();
     let mut planned = Vec::new();
     let mut wrong = Vec::new();
     let mut kept: Vec<i64> = Vec::new();
@@ -64,17 +73,18 @@ pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<V
         let old_name = entry.renamed_from.as_deref();
         let same = by_name.get(&(tenant, entry.name.as_str())).copied();
         let renamed = old_name.and_then(|old| by_name.get(&(tenant, old)).copied());
-        let mut fail = |problems| wrong.push(Unplannable { number: i + 1, name: entry.name.clone(), problems });
+        let mut fail =
+            |problems| wrong.push(Unplannable { what: D::WHAT, number: i + 1, name: entry.name.clone(), problems });
         if let Some(first) = written.insert((tenant, entry.name.as_str()), i + 1) {
-            fail(vec![problem("name", format!("stands twice in tenant {tenant}: in target {first} too"))]);
+            fail(vec![problem("name", format!("stands twice in tenant {tenant}: in {} {first} too", D::WHAT))]);
             continue;
         }
         let before = match (same, renamed) {
-            (Some(same), Some(old)) if same.id != old.id => {
+            (Some(same), Some(old)) if same.id() != old.id() => {
                 let message = format!(
                     "both {} and {} exist: remove one of them, or leave `renamed_from` out",
-                    super::text::quoted(&old.name),
-                    super::text::quoted(&same.name)
+                    super::text::quoted(old.name()),
+                    super::text::quoted(same.name())
                 );
                 fail(vec![problem("renamed_from", message)]);
                 continue;
@@ -82,16 +92,19 @@ pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<V
             (Some(found), _) | (None, Some(found)) => Some(found),
             (None, None) => None,
         };
-        if let Some(other) = before.and_then(|b| taken.insert(b.id, &entry.name)) {
-            let message =
-                format!("{} is this target already: one target cannot become two", super::text::quoted(other));
+        if let Some(other) = before.and_then(|b| taken.insert(b.id(), &entry.name)) {
+            let message = format!(
+                "{} is this {what} already: one {what} cannot become two",
+                super::text::quoted(other),
+                what = D::WHAT
+            );
             fail(vec![problem("renamed_from", message)]);
             continue;
         }
         let mut after = before.cloned().unwrap_or_default();
         let problems = match after.set_all(&entry.keys) {
             Err(problems) => problems,
-            Ok(()) => after.validate().err().unwrap_or_default(),
+            Ok(()) => after.problems(types),
         };
         if !problems.is_empty() {
             fail(problems);
@@ -100,14 +113,15 @@ pub fn plan(existing: &[Definition], entries: &[Entry], prune: bool) -> Result<V
         let action = match before {
             None => PlannedAction::Insert,
             Some(b) if *b == after => PlannedAction::Unchanged,
-            Some(b) if b.name != after.name => PlannedAction::Rename,
+            Some(b) if b.name() != after.name() => PlannedAction::Rename,
             Some(_) => PlannedAction::Update,
         };
-        kept.extend(before.map(|b| b.id));
+        kept.extend(before.map(Defined::id));
         planned.push(Planned { action, fields: differences(before, &after), definition: after });
     }
-    if prune {
-        planned.extend(existing.iter().filter(|d| !kept.contains(&d.id)).map(|d| Planned {
+    if prune && !entries.is_empty() {
+        let kept: HashSet<i64> = kept.into_iter().collect();
+        planned.extend(existing.iter().filter(|d| !kept.contains(&d.id())).map(|d| Planned {
             action: PlannedAction::Delete,
             definition: d.clone(),
             fields: Vec::new(),
@@ -120,34 +134,66 @@ fn problem(field: &str, message: String) -> Problem {
     Problem { field: field.into(), message }
 }
 
-/// Key, before, after of everything that differs, in the order of the table. A new target is compared with the
-/// defaults.
+/// Key, before, after of everything that differs, in the order of the table. A new one is compared with the defaults.
 #[must_use]
-pub fn differences(before: Option<&Definition>, after: &Definition) -> Vec<(String, Value, Value)> {
-    let default = Definition::default();
+pub fn differences<D: Defined>(before: Option<&D>, after: &D) -> Vec<(String, Value, Value)> {
+    let default = D::default();
     let b = before.unwrap_or(&default);
-    let (shown_before, shown_after) = (b.to_json(), after.to_json());
-    let mut differences: Vec<(String, Value, Value)> = shown_after
+    let shown_before = b.to_json();
+    let mut differences: Vec<(String, Value, Value)> = after
+        .to_json()
         .into_iter()
         .filter_map(|(key, to)| {
             let from = shown_before.get(&key).cloned().unwrap_or(Value::Null);
             // A secret looks alike before and after.
-            let changed = match key.as_str() {
-                "authn_parms" => b.authn_parms != after.authn_parms,
-                "headers" => b.headers != after.headers,
-                _ => from != to,
-            };
-            changed.then_some((key, from, to))
+            (from != to || b.differs_unseen(after, &key)).then_some((key, from, to))
         })
         .collect();
-    differences.sort_by_key(|(key, _, _)| KEYS.iter().position(|k| k == key));
+    differences.sort_by_key(|(key, _, _)| D::KEYS.iter().position(|k| k == key));
     differences
+}
+
+/// What is to be written: inserts, updates, ids to delete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edits<D> {
+    /// New ones.
+    pub inserts: Vec<D>,
+    /// Changed ones, by their ids.
+    pub updates: Vec<D>,
+    /// Ids of those that go.
+    pub deletes: Vec<i64>,
+}
+
+impl<D> Default for Edits<D> {
+    fn default() -> Self {
+        Edits { inserts: Vec::new(), updates: Vec::new(), deletes: Vec::new() }
+    }
+}
+
+impl<D: Defined> Edits<D> {
+    /// Those of a plan.
+    #[must_use]
+    pub fn of(planned: &[Planned<D>]) -> Edits<D> {
+        let mut edits = Edits::default();
+        for p in planned {
+            match p.action {
+                PlannedAction::Insert => edits.inserts.push(p.definition.clone()),
+                PlannedAction::Update | PlannedAction::Rename => edits.updates.push(p.definition.clone()),
+                PlannedAction::Delete => edits.deletes.push(p.definition.id()),
+                PlannedAction::Unchanged => {}
+            }
+        }
+        edits
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::definition::Definition;
+    use crate::model::notifier::{NotifierDefinition, any_type};
     use crate::model::targets_file::parse;
+    use crate::secret::Secret;
 
     fn existing() -> Vec<Definition> {
         ["a", "b"]
@@ -165,7 +211,7 @@ mod tests {
     }
 
     fn actions(file: &str, prune: bool) -> Vec<(PlannedAction, String)> {
-        plan(&existing(), &parse(file).unwrap(), prune)
+        plan(&existing(), &parse(file, &any_type).unwrap().targets, prune, &any_type)
             .unwrap()
             .into_iter()
             .map(|p| (p.action, p.definition.name))
@@ -175,7 +221,7 @@ mod tests {
     #[test]
     fn only_what_is_written_changes_and_nothing_is_deleted_unasked() {
         let file = "[[target]]\nname='a'\nurl='http://h/'\nfrequency='5s'\n[[target]]\nname='c'\nurl='http://h/'";
-        let planned = plan(&existing(), &parse(file).unwrap(), false).unwrap();
+        let planned = plan(&existing(), &parse(file, &any_type).unwrap().targets, false, &any_type).unwrap();
         assert_eq!(planned.len(), 2);
         assert_eq!(planned[0].fields, vec![("frequency_ms".into(), 60_000.into(), 5_000.into())]);
         assert!(planned[0].definition.authn_parms.is_some(), "an absent secret is unchanged");
@@ -186,12 +232,16 @@ mod tests {
     #[test]
     fn a_rename_keeps_the_id() {
         let file = "[[target]]\nname='z'\nrenamed_from='a'\nurl='http://h/'";
-        let planned = plan(&existing(), &parse(file).unwrap(), true).unwrap();
+        let planned = plan(&existing(), &parse(file, &any_type).unwrap().targets, true, &any_type).unwrap();
         assert_eq!((planned[0].action, planned[0].definition.id), (PlannedAction::Rename, 1));
         assert_eq!(planned[0].fields, vec![("name".into(), "a".into(), "z".into())]);
         assert_eq!(planned.len(), 2, "only b is pruned");
         let both = "[[target]]\nname='b'\nrenamed_from='a'\nurl='http://h/'";
-        assert!(plan(&existing(), &parse(both).unwrap(), false).unwrap_err()[0].problems[0].message.contains("both"));
+        assert!(
+            plan(&existing(), &parse(both, &any_type).unwrap().targets, false, &any_type).unwrap_err()[0].problems[0]
+                .message
+                .contains("both")
+        );
     }
 
     #[test]
@@ -207,7 +257,7 @@ mod tests {
             vec![entry("a1", Some("a")), entry("a", None)],
             vec![entry("n", None), entry("n", None)],
         ] {
-            let wrong = plan(&existing(), &entries, false).unwrap_err();
+            let wrong = plan(&existing(), &entries, false, &any_type).unwrap_err();
             assert_eq!((wrong.len(), wrong[0].number), (1, 2), "{wrong:?}");
         }
     }
@@ -215,7 +265,41 @@ mod tests {
     #[test]
     fn a_changed_secret_is_a_change_that_is_not_shown() {
         let file = "[[target]]\nname='a'\nurl='http://h/'\nauthn='BASIC'\nauthn_parms='user=u,password=other'";
-        let planned = plan(&existing(), &parse(file).unwrap(), false).unwrap();
+        let planned = plan(&existing(), &parse(file, &any_type).unwrap().targets, false, &any_type).unwrap();
         assert_eq!(planned[0].fields, vec![("authn_parms".into(), "***".into(), "***".into())]);
+    }
+
+    #[test]
+    fn notifiers_are_planned_by_the_same_rules() {
+        let existing = [("a", 1), ("b", 2)].map(|(name, id)| NotifierDefinition {
+            id,
+            name: name.into(),
+            kind: "SLACK".into(),
+            address: "https://hooks.example/T0/hunter2".into(),
+            params: Some(Secret::new("token=hunter2")),
+            ..NotifierDefinition::default()
+        });
+        let planned = |file: &str, prune| {
+            let entries = parse(file, &any_type).unwrap().notifiers;
+            plan(&existing, &entries, prune, &any_type).unwrap()
+        };
+        // Secrets that are left out, or stand as they are shown, stay.
+        let same = "[[notifier]]\nname='a'\ntype='SLACK'\n[[notifier]]\nname='b'\ntype='SLACK'\naddress='https://hooks.example/***'\nparams='***'";
+        assert!(planned(same, true).iter().all(|p| p.action == PlannedAction::Unchanged));
+        let changed = planned("[[notifier]]\nname='a'\ntype='SLACK'\naddress='https://hooks.example/T0/other'", true);
+        let shown = "https://hooks.example/***";
+        assert_eq!(changed[0].fields, [("address".into(), shown.into(), shown.into())]);
+        assert_eq!((changed[1].action, changed[1].definition.id), (PlannedAction::Delete, 2));
+        let edits = Edits::of(&changed);
+        assert_eq!((edits.inserts.len(), edits.updates.len(), edits.deletes), (0, 1, vec![2]));
+        let renamed = planned("[[notifier]]\nname='z'\nrenamed_from='a'\ntype='SLACK'", false);
+        assert_eq!((renamed[0].action, renamed[0].definition.id), (PlannedAction::Rename, 1));
+        assert!(renamed[0].definition.params.is_some());
+        // A file that lists none says nothing about them.
+        assert_eq!(planned("[[target]]\nname='t'\nurl='http://t/'", true), []);
+        // A new one has no secret to keep.
+        let entries = parse("[[notifier]]\nname='new'\ntype='SLACK'", &any_type).unwrap().notifiers;
+        let wrong = plan(&existing, &entries, false, &any_type).unwrap_err();
+        assert_eq!((wrong[0].what, wrong[0].problems[0].field.as_str()), ("notifier", "address"));
     }
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::incident::{End, Incident};
+use super::message::TargetFacts;
 use super::outcome::Phases;
 use super::reason::{Reason, Verdict};
 use super::state::{Counters, TargetState};
@@ -56,6 +57,8 @@ pub struct IncidentEnd {
     pub ended_at: UtcMs,
     /// How.
     pub ended_by: End,
+    /// The target as it was then; empty but for its id where that is not known.
+    pub facts: Box<TargetFacts>,
 }
 
 /// What a transition leaves behind.

@@ -1,66 +1,98 @@
-//! What a person writes to mean a target.
+//! What a person writes to mean a target, or a notifier.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::model::notifier::NotifierId;
 use crate::model::target::TargetId;
 
-/// A reference to a target: digits are an id, `name:123` is a name, `tenant/name` a name within a tenant.
+/// The id of something that a reference may mean.
+pub trait ReferenceId: fmt::Display + Copy + PartialEq + From<i64> {
+    /// What it is the id of.
+    const WHAT: &'static str;
+}
+
+impl ReferenceId for TargetId {
+    const WHAT: &'static str = "target";
+}
+
+impl ReferenceId for NotifierId {
+    const WHAT: &'static str = "notifier";
+}
+
+impl From<i64> for TargetId {
+    fn from(id: i64) -> TargetId {
+        TargetId(id)
+    }
+}
+
+impl From<i64> for NotifierId {
+    fn from(id: i64) -> NotifierId {
+        NotifierId(id)
+    }
+}
+
+/// A reference to a target.
+pub type TargetRef = Reference<TargetId>;
+/// A reference to a notifier.
+pub type NotifierRef = Reference<NotifierId>;
+
+/// A reference: digits are an id, `name:123` is a name, `tenant/name` a name within a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TargetRef {
+pub enum Reference<I> {
     /// By id.
-    Id(TargetId),
+    Id(I),
     /// By name, whatever characters it holds.
     Name(String),
-    /// `a/b`: the target `b` of tenant `a`, or one whose name is `a/b`.
+    /// `a/b`: the one named `b` of tenant `a`, or one whose name is `a/b`.
     Slashed(String),
 }
 
-impl FromStr for TargetRef {
+impl<I: ReferenceId> FromStr for Reference<I> {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
         if let Some(name) = s.strip_prefix("name:") {
             return if name.is_empty() {
                 Err("`name:` has no name behind it: write name:NAME".into())
             } else {
-                Ok(TargetRef::Name(name.into()))
+                Ok(Reference::Name(name.into()))
             };
         }
         if s.is_empty() {
-            return Err("the target is empty: write its id, its name or tenant/name".into());
+            return Err(format!("the {} is empty: write its id, its name or tenant/name", I::WHAT));
         }
         if s.bytes().all(|b| b.is_ascii_digit()) {
-            let id = s.parse().map_err(|_| {
+            let id: i64 = s.parse().map_err(|_| {
                 format!("{} is too large for an id; a name of digits is written name:…", crate::model::text::quoted(s))
             })?;
-            return Ok(TargetRef::Id(TargetId(id)));
+            return Ok(Reference::Id(I::from(id)));
         }
-        Ok(if s.contains('/') { TargetRef::Slashed(s.into()) } else { TargetRef::Name(s.into()) })
+        Ok(if s.contains('/') { Reference::Slashed(s.into()) } else { Reference::Name(s.into()) })
     }
 }
 
-impl fmt::Display for TargetRef {
+impl<I: ReferenceId> fmt::Display for Reference<I> {
     /// As a person writes it; reads back as the same reference.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TargetRef::Id(id) => write!(f, "{id}"),
-            TargetRef::Slashed(s) => f.write_str(s),
-            TargetRef::Name(s) => match s.parse() {
-                Ok(TargetRef::Name(plain)) if plain == *s => f.write_str(s),
+            Reference::Id(id) => write!(f, "{id}"),
+            Reference::Slashed(s) => f.write_str(s),
+            Reference::Name(s) => match s.parse::<Reference<I>>() {
+                Ok(Reference::Name(plain)) if plain == *s => f.write_str(s),
                 _ => write!(f, "name:{s}"),
             },
         }
     }
 }
 
-impl TargetRef {
-    /// Whether this may mean that target. More than one match is an ambiguous reference.
+impl<I: ReferenceId> Reference<I> {
+    /// Whether this may mean that one. More than one match is an ambiguous reference.
     #[must_use]
-    pub fn matches(&self, id: TargetId, tenantid: &str, name: &str) -> bool {
+    pub fn matches(&self, id: I, tenantid: &str, name: &str) -> bool {
         match self {
-            TargetRef::Id(wanted) => *wanted == id,
-            TargetRef::Name(wanted) => wanted == name,
-            TargetRef::Slashed(wanted) => {
+            Reference::Id(wanted) => *wanted == id,
+            Reference::Name(wanted) => wanted == name,
+            Reference::Slashed(wanted) => {
                 wanted == name
                     || wanted.strip_prefix(tenantid).and_then(|rest| rest.strip_prefix('/')).is_some_and(|n| n == name)
             }

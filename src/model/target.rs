@@ -117,6 +117,8 @@ pub struct Target {
     pub host: Option<String>,
     /// Free words for grouping.
     pub tags: Vec<String>,
+    /// The target that it depends on, as a name of its tenant or `tenant/name`; that it exists is not checked.
+    pub parent: Option<String>,
     /// Whether it is probed at all.
     pub enabled: bool,
 }
@@ -149,6 +151,7 @@ impl Target {
             tls_server_name: self.tls.server_name.clone(),
             host: self.host.clone(),
             tags: joined(self.tags.clone(), ","),
+            parent: self.parent.clone(),
             enabled: self.enabled,
             odd_flags: Vec::new(),
         }

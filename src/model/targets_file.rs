@@ -1,11 +1,16 @@
-//! The targets file: `[[target]]` tables in TOML, in the words of the `targets` table.
+//! The targets file: `[[target]]` and `[[notifier]]` tables in TOML, in the words of the tables `targets` and
+//! `notifiers`.
+
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::definition::{Definition, HIDDEN, Problem};
+use super::defined::{Defined, is_hidden};
+use super::definition::{Definition, Problem};
+use super::notifier::{NotifierDefinition, TypeCheck};
 use super::text::{nearest, quoted};
 
-/// One `[[target]]` of a file: what was written, and nothing else, so that an absent key can mean "as it is".
+/// One `[[target]]` or `[[notifier]]` of a file: what was written, and nothing else, so that an absent key can mean "as it is".
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// Its name.
@@ -19,23 +24,35 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads and checks the keys of one target.
+    /// Reads and checks the keys of one target or notifier.
     ///
     /// # Errors
     /// Its name, if it has one, and everything that is wrong.
-    pub fn from_keys(keys: Map<String, Value>) -> Result<Entry, (Option<String>, Vec<Problem>)> {
-        entry_from_keys(keys)
+    pub fn from_keys<D: Defined>(
+        keys: Map<String, Value>,
+        types: &TypeCheck,
+    ) -> Result<Entry, (Option<String>, Vec<Problem>)> {
+        entry_from_keys::<D>(keys, types)
     }
 
     /// The definition when there is no row yet.
     ///
     /// # Errors
-    /// All problems of the keys; the meaning is checked by [`Definition::validate`].
-    pub fn definition(&self) -> Result<Definition, Vec<Problem>> {
-        let mut definition = Definition::default();
+    /// All problems of the keys; the meaning is checked by [`Defined::problems`].
+    pub fn definition<D: Defined>(&self) -> Result<D, Vec<Problem>> {
+        let mut definition = D::default();
         definition.set_all(&self.keys)?;
         Ok(definition)
     }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TargetsFile {
+    /// Each `[[target]]`.
+    pub targets: Vec<Entry>,
+    /// Each `[[notifier]]`.
+    pub notifiers: Vec<Entry>,
 }
 
 /// One thing that is wrong with a file, with its place.
@@ -57,8 +74,7 @@ impl std::fmt::Display for FileProblem {
 ///
 /// # Errors
 /// Every problem of the file with its place; nothing of a file with a problem is to be used.
-pub fn parse(text: &str) -> Result<Vec<Entry>, Vec<FileProblem>> {
-    let whole = |place: String, message: String| vec![FileProblem { place, message }];
+pub fn parse(text: &str, types: &TypeCheck) -> Result<TargetsFile, Vec<FileProblem>> {
     let table: toml::Table = toml::from_str(text).map_err(|e| {
         let place = e.span().map_or(String::new(), |span| {
             let before = text.get(..span.start).unwrap_or_default();
@@ -66,56 +82,65 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Vec<FileProblem>> {
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             format!("line {line}, column {column}")
         });
-        whole(place, format!("this is not TOML: {}", e.message()))
+        vec![FileProblem { place, message: format!("this is not TOML: {}", e.message()) }]
     })?;
     let mut problems = Vec::new();
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut file = TargetsFile::default();
     for (key, value) in table {
-        match (key.as_str(), value) {
-            ("target", toml::Value::Array(targets)) => {
-                for (i, target) in targets.into_iter().enumerate() {
-                    match read_entry(target) {
-                        Ok(entry) => entries.push(entry),
-                        Err((name, found)) => {
-                            let place = format!(
-                                "[[target]] {}{}",
-                                i + 1,
-                                name.map_or(String::new(), |n| format!(" ({})", quoted(&n)))
-                            );
-                            problems.extend(
-                                found.into_iter().map(|p| FileProblem { place: place.clone(), message: p.to_string() }),
-                            );
-                        }
-                    }
-                }
-            }
-            ("target", _) => problems
-                .extend(whole(String::new(), "`target` is not a list: write [[target]] with double brackets".into())),
-            (other, _) => {
-                let hint = nearest(other, ["target"])
-                    .map_or("targets are written as [[target]]".to_owned(), |k| format!("did you mean [[{k}]]?"));
-                problems.extend(whole(String::new(), format!("there is no key {}; {hint}", quoted(other))));
+        match key.as_str() {
+            "target" => file.targets = entries::<Definition>(value, types, &mut problems),
+            "notifier" => file.notifiers = entries::<NotifierDefinition>(value, types, &mut problems),
+            other => {
+                let hint = nearest(other, ["target", "notifier"])
+                    .map_or("targets are written as [[target]], notifiers as [[notifier]]".to_owned(), |k| {
+                        format!("did you mean [[{k}]]?")
+                    });
+                problems.push(whole(format!("there is no key {}; {hint}", quoted(other))));
             }
         }
     }
-    for (i, entry) in entries.iter().enumerate() {
-        if let Some(first) = entries[..i].iter().position(|e| e.name == entry.name && e.tenantid == entry.tenantid) {
-            problems.extend(whole(
-                String::new(),
-                format!(
-                    "{} stands twice in tenant {} (the {}. and {}. valid [[target]]): names are unique within a tenant",
-                    quoted(&entry.name),
-                    quoted(&entry.tenantid),
-                    first + 1,
-                    i + 1
-                ),
-            ));
-        }
-    }
-    if problems.is_empty() { Ok(entries) } else { Err(problems) }
+    if problems.is_empty() { Ok(file) } else { Err(problems) }
 }
 
-fn read_entry(value: toml::Value) -> Result<Entry, (Option<String>, Vec<Problem>)> {
+/// A problem of the file as a whole.
+fn whole(message: String) -> FileProblem {
+    FileProblem { place: String::new(), message }
+}
+
+/// All entries of one kind that are fit; what is wrong with the others goes to `problems`.
+fn entries<D: Defined>(value: toml::Value, types: &TypeCheck, problems: &mut Vec<FileProblem>) -> Vec<Entry> {
+    let what = D::WHAT;
+    let toml::Value::Array(all) = value else {
+        problems.push(whole(format!("`{what}` is not a list: write [[{what}]] with double brackets")));
+        return Vec::new();
+    };
+    let mut entries: Vec<Entry> = Vec::new();
+    for (i, value) in all.into_iter().enumerate() {
+        match read_entry::<D>(value, types) {
+            Ok(entry) => entries.push(entry),
+            Err((name, found)) => {
+                let name = name.map_or(String::new(), |n| format!(" ({})", quoted(&n)));
+                let place = format!("[[{what}]] {}{name}", i + 1);
+                let placed = |p: Problem| FileProblem { place: place.clone(), message: p.to_string() };
+                problems.extend(found.into_iter().map(placed));
+            }
+        }
+    }
+    let mut seen: HashMap<(&str, &str), usize> = HashMap::new();
+    for (i, entry) in entries.iter().enumerate() {
+        if let Some(first) = seen.insert((&entry.tenantid, &entry.name), i + 1) {
+            problems.push(whole(format!(
+                "{} stands twice in tenant {} (the {first}. and {}. valid [[{what}]]): names are unique within a tenant",
+                quoted(&entry.name),
+                quoted(&entry.tenantid),
+                i + 1
+            )));
+        }
+    }
+    entries
+}
+
+fn read_entry<D: Defined>(value: toml::Value, types: &TypeCheck) -> Result<Entry, (Option<String>, Vec<Problem>)> {
     // JSON knows no nan and no inf: they would become nothing, and nothing means the default.
     if let Some((key, _)) =
         value.as_table().and_then(|t| t.iter().find(|(_, v)| v.as_float().is_some_and(|f| !f.is_finite())))
@@ -124,8 +149,11 @@ fn read_entry(value: toml::Value) -> Result<Entry, (Option<String>, Vec<Problem>
         return Err((name, vec![wrong(key, "is no number")]));
     }
     match serde_json::to_value(&value) {
-        Ok(Value::Object(keys)) => Entry::from_keys(keys),
-        _ => Err((None, vec![wrong("target", "is not a table: write [[target]] and keys below it")])),
+        Ok(Value::Object(keys)) => Entry::from_keys::<D>(keys, types),
+        _ => {
+            let message = format!("is not a table: write [[{}]] and keys below it", D::WHAT);
+            Err((None, vec![wrong(D::WHAT, &message)]))
+        }
     }
 }
 
@@ -133,7 +161,10 @@ fn wrong(field: &str, message: &str) -> Problem {
     Problem { field: field.into(), message: message.into() }
 }
 
-fn entry_from_keys(mut keys: Map<String, Value>) -> Result<Entry, (Option<String>, Vec<Problem>)> {
+fn entry_from_keys<D: Defined>(
+    mut keys: Map<String, Value>,
+    types: &TypeCheck,
+) -> Result<Entry, (Option<String>, Vec<Problem>)> {
     let text = |keys: &Map<String, Value>, key: &str| keys.get(key).and_then(Value::as_str).map(str::to_owned);
     let name = text(&keys, "name");
     let tenantid = text(&keys, "tenantid").unwrap_or_else(|| "0".into());
@@ -141,20 +172,17 @@ fn entry_from_keys(mut keys: Map<String, Value>) -> Result<Entry, (Option<String
         None => None,
         Some(Value::String(s)) => Some(s),
         Some(_) => {
-            return Err((
-                name,
-                vec![wrong("renamed_from", "is not a text: write the name that the target had before")],
-            ));
+            let message = format!("is not a text: write the name that the {} had before", D::WHAT);
+            return Err((name, vec![wrong("renamed_from", &message)]));
         }
     };
-    let mut definition = Definition::standing_in(&keys);
+    let mut definition = D::standing_in(&keys);
     let mut problems = definition.set_all(&keys).err().unwrap_or_default();
     if problems.is_empty() {
-        problems = definition.validate().err().unwrap_or_default();
-        if keys.get("authn_parms").is_none_or(|v| v == HIDDEN) {
-            // An absent secret, or `***`, means "as it is". Whether there is one, only the database knows.
-            problems.retain(|p| p.field != "authn_parms");
-        }
+        problems = definition.problems(types);
+        // A secret that is left out, or `***`, means "as it is". Whether there is one, only the database knows.
+        let kept: Vec<&str> = D::SECRETS.iter().filter(|k| keys.get(**k).is_none_or(is_hidden)).copied().collect();
+        problems.retain(|p| !kept.iter().any(|k| p.field == *k || p.field.starts_with(&format!("{k}."))));
     }
     match name {
         Some(name) if problems.is_empty() => Ok(Entry { name, tenantid, renamed_from, keys }),
@@ -165,6 +193,7 @@ fn entry_from_keys(mut keys: Map<String, Value>) -> Result<Entry, (Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::notifier::any_type;
     use proptest::prelude::*;
 
     #[test]
@@ -186,9 +215,11 @@ mod tests {
             url = "https://api.example/v1?x=1"
             frequency_ms = 500
             "#,
+            &any_type,
         )
-        .unwrap();
-        let d = entries[0].definition().unwrap();
+        .unwrap()
+        .targets;
+        let d: Definition = entries[0].definition().unwrap();
         assert_eq!(
             (d.frequency_ms, d.pass_result.as_str(), d.headers.as_deref()),
             (10_000, "200", Some("Accept: text/html"))
@@ -200,8 +231,8 @@ mod tests {
     #[test]
     fn an_absent_secret_is_as_it_is_and_a_wrong_one_is_wrong() {
         let target = "[[target]]\nname='a'\nurl='http://x/'\nauthn='BASIC'\n";
-        assert_eq!(parse(target).unwrap().len(), 1);
-        let wrong = parse(&format!("{target}authn_parms='user=a'\n")).unwrap_err();
+        assert_eq!(parse(target, &any_type).unwrap().targets.len(), 1);
+        let wrong = parse(&format!("{target}authn_parms='user=a'\n"), &any_type).unwrap_err();
         assert!(wrong[0].message.contains("password"), "{wrong:?}");
     }
 
@@ -218,18 +249,24 @@ mod tests {
             ("[[target]]\nname='a'\nurl='http://x/'\ntimeout='2m'", "timeout_ms: 120000 is longer"),
             ("[[targets]]\nname='a'", "did you mean [[target]]?"),
             ("target = 3", "double brackets"),
+            (
+                "[[notifier]]\nname='a'\ntype='SMTP'\naddress='a@x'\ngruop_wait='1s'",
+                "[[notifier]] 1 (`a`): gruop_wait: there is no such key; did you mean `group_wait`?",
+            ),
+            ("[[notifier]]\nname='a'\naddress='a@x'", "[[notifier]] 1 (`a`): type: is empty"),
+            ("[[notifer]]\nname='a'", "did you mean [[notifier]]?"),
             ("[[target]]\nname='a'\nurl='http://x/'\n[[target]]\nname='a'\nurl='http://y/'", "stands twice"),
         ];
         for (text, part) in cases {
-            let all: Vec<String> = parse(text).unwrap_err().iter().map(ToString::to_string).collect();
+            let all: Vec<String> = parse(text, &any_type).unwrap_err().iter().map(ToString::to_string).collect();
             assert!(all.iter().any(|p| p.contains(part)), "{text}: {all:?} should hold {part}");
         }
     }
 
     proptest! {
         #[test]
-        fn never_panics(text in "\\PC*|(\\[\\[target\\]\\]\n)?([a-z_]{1,12} = (\"[^\"]{0,12}\"|-?[0-9]{1,20}|true|\\[\\])\n){0,6}") {
-            let _ignored = parse(&text);
+        fn never_panics(text in "\\PC*|(\\[\\[(target|notifier)\\]\\]\n)?([a-z_]{1,12} = (\"[^\"]{0,12}\"|-?[0-9]{1,20}|true|\\[\\])\n){0,6}") {
+            let _ignored = parse(&text, &any_type);
         }
     }
 }

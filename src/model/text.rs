@@ -5,10 +5,10 @@ use std::borrow::Cow;
 /// Makes control characters (terminal escapes, line breaks, C1, bidi overrides) visible as `\u{1b}`; leaves the rest.
 #[must_use]
 pub fn escape_controls(s: &str) -> Cow<'_, str> {
-    if s.chars().any(is_unsafe_char) {
+    if s.chars().any(is_hidden) {
         let mut out = String::with_capacity(s.len() + 8);
         for c in s.chars() {
-            if is_unsafe_char(c) {
+            if is_hidden(c) {
                 out.extend(c.escape_default());
             } else {
                 out.push(c);
@@ -21,7 +21,8 @@ pub fn escape_controls(s: &str) -> Cow<'_, str> {
 }
 
 /// Control characters and the invisible ones that reorder or hide text.
-fn is_unsafe_char(c: char) -> bool {
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

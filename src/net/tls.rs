@@ -90,14 +90,26 @@ pub struct TlsProfiles {
     provider: Arc<CryptoProvider>,
     config: OnceCell<ClientConfig>,
     trusts: Trusts,
+    /// What is said to be spoken inside (ALPN); nothing where empty.
+    protocol: &'static [u8],
 }
 
 impl TlsProfiles {
-    /// Reads nothing yet.
+    /// For HTTP. Reads nothing yet.
     #[must_use]
     pub fn new(clock: Clock) -> TlsProfiles {
+        TlsProfiles::of(b"http/1.1", clock)
+    }
+
+    /// For what has no name in ALPN, as SMTP; a mail server may refuse a client that says `http/1.1`.
+    #[must_use]
+    pub fn unnamed(clock: Clock) -> TlsProfiles {
+        TlsProfiles::of(b"", clock)
+    }
+
+    fn of(protocol: &'static [u8], clock: Clock) -> TlsProfiles {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        TlsProfiles { provider, config: OnceCell::new(), trusts: Trusts::new(clock) }
+        TlsProfiles { provider, config: OnceCell::new(), trusts: Trusts::new(clock), protocol }
     }
 
     /// Reads the system's authorities now, once for the whole process, so that no probe's time holds it. Where there
@@ -184,7 +196,9 @@ impl TlsProfiles {
             .map_err(|e| TlsError::Authorities(format!("TLS cannot be set up: {e}")))?
             .with_root_certificates(RootCertStore::empty()) // each handshake brings its own verifier
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if !self.protocol.is_empty() {
+            config.alpn_protocols = vec![self.protocol.to_vec()];
+        }
         config.resumption = Resumption::disabled();
         Ok(config)
     }

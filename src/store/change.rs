@@ -31,7 +31,7 @@ struct SchemaVersion {
 }
 
 /// The tables that people write.
-const TABLES: [&str; 2] = ["targets", "credentials"];
+const TABLES: [&str; 3] = ["targets", "credentials", "notifiers"];
 
 impl Store {
     /// A token that differs after a change of any definition table, whoever made it: on MySQL the tables' checksums (about
@@ -43,7 +43,8 @@ impl Store {
     pub fn change_token(&mut self) -> Result<Option<ChangeToken>, StoreError> {
         self.run(|db| match db {
             Db::Mysql(c, _) => {
-                let tables: Vec<Checksum> = diesel::sql_query("CHECKSUM TABLE targets, credentials").load(&mut **c)?;
+                let tables: Vec<Checksum> =
+                    diesel::sql_query(format!("CHECKSUM TABLE {}", TABLES.join(", "))).load(&mut **c)?;
                 let sums = tables.into_iter().map(|t| t.checksum).collect::<Option<Vec<_>>>();
                 if sums.is_none() {
                     // A table that is locked has no checksum, and neither has one that is not there.

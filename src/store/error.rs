@@ -72,7 +72,7 @@ pub enum StoreError {
     #[error("{0}")]
     Duplicate(String),
     /// There is no such row.
-    #[error("there is no target {0}")]
+    #[error("there is no row with the id {0} any more")]
     Missing(i64),
     /// The database refuses the statement.
     #[error("the database refuses: {0}")]

@@ -6,6 +6,7 @@
 //!  definitions, change              what people write, and whether it has changed
 //!  batch, dialect, mysql, sqlite    one transaction: results, statuses, incidents, the writer's watermark
 //!  status, incidents, history       what is read back
+//!  notifications                    what was told to whom: a copy of the outbox
 //!  prune, lease                     old results go in small steps; one daemon a database
 //!  state_db                         the local file: what must not be lost when the database is away
 //! ```
@@ -27,6 +28,7 @@ mod incidents;
 mod lease;
 mod migrate;
 mod mysql;
+mod notifications;
 mod prune;
 mod rows;
 mod schema;

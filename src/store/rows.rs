@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use super::error::StoreError;
 use super::schema::{incidents, results, target_status};
 use crate::model::incident::Incident;
+use crate::model::message::TargetFacts;
 use crate::model::outcome::Phases;
 use crate::model::reason::{Reason, Verdict};
 use crate::model::record::{ResultRecord, StatusRecord};
@@ -287,6 +288,7 @@ impl<'a> IncidentRow<'a> {
             description: self.description.into_owned(),
             first_trace: trace(&self.first_trace),
             last_good_trace: self.last_good_trace.as_deref().map(trace),
+            facts: TargetFacts { id: self.subject_id, ..TargetFacts::default() },
         }
     }
 }

@@ -98,8 +98,70 @@ diesel::table! {
         tls_server_name -> Nullable<Text>,
         host -> Nullable<Text>,
         tags -> Nullable<Text>,
+        parent -> Nullable<Text>,
         enabled -> Bool,
         updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// Whom people want to be told. Only written through this, as `targets`.
+    notifiers (id) {
+        id -> BigInt,
+        name -> Text,
+        tenantid -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+        address -> Text,
+        params -> Nullable<Text>,
+        enabled -> Bool,
+        match_tags -> Nullable<Text>,
+        match_tenant -> Nullable<Text>,
+        match_name -> Nullable<Text>,
+        events -> Nullable<Text>,
+        group_wait_ms -> BigInt,
+        group_window_ms -> BigInt,
+        rate_per_minute -> BigInt,
+        retry_for_ms -> BigInt,
+        remind_ms -> Nullable<BigInt>,
+        templates -> Nullable<Text>,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// How each notifier is doing.
+    notifier_status (notifier_id) {
+        notifier_id -> BigInt,
+        pass_count -> BigInt,
+        fail_count -> BigInt,
+        last_sent_at -> Nullable<BigInt>,
+        last_failed_at -> Nullable<BigInt>,
+        last_answer -> Nullable<Text>,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// What was told to whom.
+    notifications (id) {
+        id -> BigInt,
+        notifier_id -> BigInt,
+        notifier_name -> Text,
+        incident_id -> BigInt,
+        target_id -> BigInt,
+        target_name -> Text,
+        event -> Text,
+        number -> BigInt,
+        state -> Text,
+        message_id -> Nullable<Text>,
+        digest_id -> Nullable<BigInt>,
+        attempts -> BigInt,
+        created_at -> BigInt,
+        attempted_at -> Nullable<BigInt>,
+        sent_at -> Nullable<BigInt>,
+        answer -> Nullable<Text>,
+        version -> BigInt,
     }
 }
 

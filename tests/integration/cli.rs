@@ -540,6 +540,50 @@ fn changes_send_what_was_said_and_tell_what_was_done() {
 }
 
 #[test]
+fn changes_of_notifiers_send_what_was_said_and_tell_what_was_done() {
+    let cases: [(&[&str], &str, &str, &str, &str); 5] = [
+        (&["notifiers", "8", "disable"], "POST", "/v1/notifiers/8/disable", "", "Notifier: ops has been Disabled\n"),
+        (&["notifiers", "ops", "enable"], "POST", "/v1/notifiers/ops/enable", "", "Notifier: ops has been Enabled\n"),
+        (
+            &["add", "notifier", "--name", "ops", "--type", "SMTP", "--address", "a@x", "--remind", "1h"],
+            "POST",
+            "/v1/notifiers",
+            r#"{"address":"a@x","name":"ops","remind":"1h","type":"SMTP"}"#,
+            "Notifier: ops has been added with ID 8\n",
+        ),
+        (
+            &["edit", "notifier", "0/ops", "--events", "fail,recovery", "--unset", "remind"],
+            "PATCH",
+            "/v1/notifiers/0%2Fops",
+            r#"{"events":"fail,recovery","remind":null}"#,
+            "Notifier: ops has been changed\n",
+        ),
+        (&["remove", "notifier", "ops"], "DELETE", "/v1/notifiers/ops", "", "Notifier: ops has been removed\n"),
+    ];
+    let detail = json!({"id": 8, "name": "ops", "tenantid": "0", "type": "SMTP", "address": "a@x", "enabled": true,
+        "pass_count": 0, "fail_count": 0, "last_sent_at": null, "last_failed_at": null, "last_answer": null,
+        "problems": []});
+    for (args, method, path, body, text) in cases {
+        let daemon = Daemon::always(200, detail.clone());
+        daemon.run(args).is(0, text);
+        assert_eq!(daemon.only_request(), (method.into(), path.into(), body.into()), "{args:?}");
+    }
+    let daemon = Daemon::always(200, json!([detail_of_list(&detail)]));
+    let run = daemon.run(&["notifiers", "--tenant", "0"]);
+    assert!(run.out.contains("| ID | Name | Enabled | Type | Address |"), "{run:?}");
+    assert_eq!(daemon.only_request().1, "/v1/notifiers?tenant=0");
+    let run = Daemon::always(200, detail).run(&["notifiers", "8"]);
+    assert!(run.out.contains("| Address            | a@x "), "{run:?}");
+    Daemon::refusing(404, "there is no notifier `123`").run(&["notifiers", "123"]).fails(4, "written name:123");
+}
+
+fn detail_of_list(detail: &Value) -> Value {
+    let mut row = detail.clone();
+    row["invalid"] = json!(false);
+    row
+}
+
+#[test]
 fn a_secret_comes_from_standard_input_and_is_never_shown() {
     let daemon = Daemon::always(201, detail("shop"));
     let args = ["add", "target", "--name", "shop", "--url", "http://shop/", "--authn", "BASIC", "--authn-parms", "-"];
@@ -807,10 +851,15 @@ fn wrong_input_is_refused_before_the_daemon_is_asked() {
     let latin1 = path("latin1.toml", b"[[target]]\nname = 'caf\xe9'\n");
     let no_url = path("no-url.toml", b"[[target]]\nname = 'a'\n");
     let empty = path("empty.toml", b"");
+    let bad_notifier =
+        path("notifier.toml", b"[[notifier]]\nname = 'n'\ntype = 'SMTP'\naddress = 'a@x'\nevents = 'nothing'\n");
     let folder = dir.path().to_str().unwrap().to_owned();
     let in_file = format!("{empty}/x");
     let long = "x".repeat(100_000);
     let add = |extra: &[&'static str]| [&["add", "target", "--name", "a", "--url", "http://a/"][..], extra].concat();
+    let notify = |extra: &[&'static str]| {
+        [&["add", "notifier", "--name", "a", "--type", "SMTP", "--address", "a@x"][..], extra].concat()
+    };
     let cases: Vec<(Vec<&str>, &str)> = vec![
         (vec!["taregts"], "'targets'"),
         (vec!["tar\u{1b}[2Jgets"], "unrecognized subcommand 'tar\\u{1b}[2Jgets'"),
@@ -832,7 +881,20 @@ fn wrong_input_is_refused_before_the_daemon_is_asked() {
         (vec!["history", "8", "--since", "999999999999999999999h"], "is not a duration"),
         (vec!["history"], "required"),
         (vec!["add"], "target"),
-        (vec!["add", "notifier"], "unrecognized subcommand"),
+        (vec!["add", "notifer"], "'notifier'"),
+        (vec!["add", "notifier", "--name", "a"], "type: is empty: write SMTP"),
+        (vec!["add", "notifier", "--name", "a", "--type", "SMTP"], "address: is empty"),
+        (notify(&["--events", "fial"]), "events: `fial` is not an event (did you mean fail?)"),
+        (notify(&["--group-wait", "1h"]), "group_wait_ms: 3600000 is out of range"),
+        (notify(&["--rate-per-minute", "0"]), "rate_per_minute: 0 is out of range"),
+        (notify(&["--remind", "soon"]), "remind: `soon` is not a duration"),
+        (notify(&["--templates", "fail ="]), "templates: line 1: this is not TOML"),
+        (notify(&["--params", "user=a,password=x"]), "params: `password` is a secret, and arguments can be read"),
+        (notify(&["--set", "adress=x"]), "adress: there is no such key; did you mean `address`?"),
+        (vec!["notifiers", "8", "enabel"], "'enable'"),
+        (vec!["notifiers", ""], "the notifier is empty"),
+        (vec!["edit", "notifier", "8"], "for example --events fail,recovery (see skypunchctl edit notifier --help)"),
+        (vec!["apply", &bad_notifier], "[[notifier]] 1 (`n`): events: `nothing` is not an event"),
         (vec!["add", "target", "--name", "a"], "url: is empty"),
         (vec!["add", "target", "--url", "http://a/"], "name: is empty"),
         (vec!["add", "target", "--name", &long, "--url", "http://a/"], "longer than 128 characters"),

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use skypunch::config::{self, DatabaseUrl, KEYS, LogFormat, LogLevel, LogResults, Settings, SettingsError, TlsMode};
+use skypunch::model::definition::Definition;
+use skypunch::model::notifier::{NotifierDefinition, any_type};
+use skypunch::model::targets_file::parse;
 use skypunch::secret::Secret;
 
 type Vars<'a> = &'a [(&'a str, &'a str)];
@@ -339,8 +342,8 @@ fn the_example_files_fit_together() {
     assert!(listen.ip().is_loopback() && listen.port() < 10_240);
 
     let text = std::fs::read_to_string(etc("targets.example.toml")).unwrap();
-    let targets = skypunch::model::targets_file::parse(&text).unwrap();
-    let targets: Vec<_> = targets.iter().map(|e| e.definition().unwrap().validate().unwrap()).collect();
+    let targets = parse(&text, &any_type).unwrap().targets;
+    let targets: Vec<_> = targets.iter().map(|e| e.definition::<Definition>().unwrap().validate().unwrap()).collect();
     assert_eq!(targets[0].url.as_str(), format!("http://{listen}/healthz"));
     assert!(targets.iter().all(|t| t.url.host_str() == Some("127.0.0.1")), "no target needs the internet");
 
@@ -348,12 +351,22 @@ fn the_example_files_fit_together() {
     for key in skypunch::model::definition::KEYS {
         assert!(text.contains(&format!("{key} = ")) || *key == "credential", "{key} is not in the example");
     }
+    for key in NotifierDefinition::KEYS {
+        assert!(text.contains(&format!("{key} = ")), "{key} is not in the example");
+    }
+    let (of_targets, of_notifiers) = text.split_once("# [[notifier]]\n").unwrap();
+    each_line_reads(of_targets, "target", skypunch::model::definition::KEYS, &["name", "url"]);
+    each_line_reads(of_notifiers, "notifier", NotifierDefinition::KEYS, &["name", "type", "address"]);
+}
+
+/// Every commented line that begins with a key reads back by itself.
+fn each_line_reads(text: &str, what: &str, keys: &[&str], needed: &[&str]) {
     for line in text.lines().filter_map(|l| l.strip_prefix("# ")) {
         let Some((key, _)) = line.split_once(" = ") else { continue };
-        if skypunch::model::definition::KEYS.contains(&key) && !key.starts_with("authn") {
-            let base = ["name", "url"].iter().filter(|k| **k != key).map(|k| format!("{k} = 'http://a/'\n"));
-            let one = format!("[[target]]\n{}{line}", base.collect::<String>());
-            assert!(skypunch::model::targets_file::parse(&one).is_ok(), "{one}");
+        if keys.contains(&key) && !key.starts_with("authn") {
+            let base = needed.iter().filter(|k| **k != key).map(|k| format!("{k} = 'http://a/'\n"));
+            let one = format!("[[{what}]]\n{}{line}", base.collect::<String>());
+            assert!(parse(&one, &any_type).is_ok(), "{one}: {:?}", parse(&one, &any_type));
         }
     }
 }

@@ -22,6 +22,7 @@ CREATE TABLE targets (
     tls_server_name TEXT NULL,
     host TEXT NULL,
     tags TEXT NULL,
+    parent TEXT NULL,
     enabled INTEGER NOT NULL DEFAULT TRUE,
     created_at INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     updated_at INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),

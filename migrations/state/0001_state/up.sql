@@ -55,13 +55,14 @@ CREATE TABLE incidents (
 ) STRICT;
 CREATE INDEX incidents_ended ON incidents (ended_at, id);
 
--- One row a transition: the ground on which messages are owed.
+-- One row a transition: the ground on which messages are owed. facts: the target as it was then, as JSON.
 CREATE TABLE events (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     incident_id INTEGER NOT NULL,
     target_id INTEGER NOT NULL,
     kind TEXT NOT NULL,
     at INTEGER NOT NULL,
+    facts TEXT NOT NULL,
     at_utc TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch')) VIRTUAL,
     UNIQUE (incident_id, kind)
 ) STRICT;

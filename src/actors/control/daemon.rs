@@ -10,8 +10,8 @@ use super::error::ApiError;
 use super::{Context, peer};
 use crate::actors::watcher::LookNow;
 use crate::control::api::{
-    Database, DatabaseState, Definitions, InvalidRow, Lateness, Persistence, Probes, Reloaded, RunState, Status,
-    Stopping, TargetCounts,
+    Database, DatabaseState, Definitions, InvalidRow, Lateness, Notifications, Persistence, Probes, Reloaded, RunState,
+    Status, Stopping, TargetCounts,
 };
 use crate::model::state::Status as TargetStatus;
 
@@ -81,6 +81,10 @@ fn status_of(context: &Context) -> Status {
             spooled_bytes,
             thinned: health.thinned.load(Relaxed),
             last_write_ms: (last_write > 0).then_some(last_write / 1000),
+        },
+        notifications: Notifications {
+            owed: health.owed.load(Relaxed) as u64,
+            sending: health.sending.load(Relaxed) as u64,
         },
         database: Database {
             kind: context.database.0.clone(),

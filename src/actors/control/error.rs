@@ -30,16 +30,16 @@ impl ApiError {
         ApiError(Box::new(ProblemDetails::new(422, detail).with_problems(problems)))
     }
 
-    /// No such target, or several.
-    pub fn not_found(reference: &str, found: NotFound) -> ApiError {
+    /// No such target or notifier (`what`), or several.
+    pub fn not_found(what: &str, reference: &str, found: NotFound) -> ApiError {
         match found {
             NotFound::Unknown(near) => {
                 let hint = near.map_or(String::new(), |n| format!(" (did you mean {}?)", quoted(&n)));
-                ApiError::new(404, format!("there is no target {}{hint}", quoted(reference)))
+                ApiError::new(404, format!("there is no {what} {}{hint}", quoted(reference)))
             }
             NotFound::Ambiguous(candidates) => {
                 let detail = format!(
-                    "several targets have the name {}: write the id or tenant/name of one: {}",
+                    "several {what}s have the name {}: write the id or tenant/name of one: {}",
                     quoted(reference),
                     candidates.join(", ")
                 );

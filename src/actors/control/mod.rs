@@ -7,12 +7,15 @@
 //!
 //! A server of actix-web with one worker thread. Every change is logged with the user and process that asked for it.
 
+mod apply;
 mod asked;
 mod changes;
 mod daemon;
 mod error;
+mod notifiers;
 mod peer;
 mod reads;
+mod sample;
 mod streams;
 
 use std::net::TcpListener;
@@ -27,14 +30,16 @@ use slog::Logger;
 use tokio::sync::Notify;
 
 use super::databases::Database;
+use super::notifier::NotifierActor;
 use super::supervisor::Supervisor;
 use super::watcher::Watcher;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::control::api::RunState;
+use crate::model::notifier::TypeCheck;
 use crate::model::time::Mono;
+use crate::notify::catalogue::Catalogue;
 
-pub use changes::changes as changes_of;
 pub use peer::{Access, Peer};
 
 /// A request body may be this long: 100,000 targets make a targets file of some 30 MB.
@@ -66,6 +71,12 @@ pub struct Context {
     pub log_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Who may call.
     pub access: Access,
+    /// What the types of notifiers demand.
+    pub types: Arc<TypeCheck>,
+    /// What types of notifiers there are.
+    pub catalogue: Arc<Catalogue>,
+    /// Sends samples.
+    pub notifier: Addr<NotifierActor>,
 }
 
 /// Where the daemon is in its life; clones share it.
@@ -168,7 +179,19 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/v1/targets/{target}/disable").route(web::post().to(changes::disable)))
         .service(at("/v1/targets/{target}/test").route(web::post().to(streams::test)))
         .service(at("/v1/targets/{target}/history").route(web::get().to(reads::history)))
-        .service(at("/v1/apply").route(web::post().to(changes::apply)))
+        .service(at("/v1/notifiers").route(web::get().to(notifiers::list)).route(web::post().to(notifiers::add)))
+        .service(
+            at("/v1/notifiers/{notifier}")
+                .route(web::get().to(notifiers::one))
+                .route(web::patch().to(notifiers::edit))
+                .route(web::delete().to(notifiers::remove)),
+        )
+        .service(at("/v1/notifiers/{notifier}/test").route(web::post().to(sample::test)))
+        .service(at("/v1/notifier-types").route(web::get().to(notifiers::types)))
+        .service(at("/v1/notifier-types/{type}").route(web::get().to(notifiers::one_type)))
+        .service(at("/v1/notifiers/{notifier}/enable").route(web::post().to(notifiers::enable)))
+        .service(at("/v1/notifiers/{notifier}/disable").route(web::post().to(notifiers::disable)))
+        .service(at("/v1/apply").route(web::post().to(apply::apply)))
         .service(at("/v1/export").route(web::get().to(reads::export)))
         .service(at("/v1/incidents").route(web::get().to(reads::incidents)))
         .service(at("/v1/incidents/{id}").route(web::get().to(reads::incident)))

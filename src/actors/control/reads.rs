@@ -11,7 +11,7 @@ use crate::actors::databases::{Query, answered};
 use crate::board::EntryData;
 use crate::control::api::{
     Exported, HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, TargetDetail, TargetFilter,
-    TargetRef, TargetStatus, TargetSummary,
+    TargetRef, TargetStatus, TargetSummary, Told,
 };
 use crate::model::incident::Incident;
 use crate::model::target::TargetId;
@@ -134,19 +134,27 @@ pub async fn incidents(context: web::Data<Context>, query: Asked<IncidentQuery>)
 pub async fn incident(context: web::Data<Context>, path: web::Path<String>) -> Answer<IncidentDetail> {
     let missing = || ApiError::new(404, format!("there is no incident {}", crate::model::text::quoted(&path)));
     let id: i64 = path.parse().map_err(|_| missing())?;
-    let incident = ask(&context, move |store| store.incident(id)).await?.ok_or_else(missing)?;
+    let (incident, notifications) =
+        ask(&context, move |store| Ok((store.incident(id)?, store.notifications(id)?))).await?;
+    let incident = incident.ok_or_else(missing)?;
     let name = context.board.get(incident.target_id).map(|e| e.lock().name()).unwrap_or_default();
     Ok(web::Json(IncidentDetail {
         summary: incident_summary(&incident, &name),
         first_trace: incident.first_trace,
         last_good_trace: incident.last_good_trace,
+        notifications: notifications.into_iter().map(Told::from).collect(),
     }))
 }
 
 pub async fn export(context: web::Data<Context>) -> Answer<Exported> {
     let mut definitions = ask(&context, |store| store.load_definitions()).await?;
     definitions.sort_by(|a, b| (&a.tenantid, &a.name).cmp(&(&b.tenantid, &b.name)));
-    Ok(web::Json(Exported { targets: definitions.iter().map(|d| d.to_json()).collect() }))
+    let mut notifiers = ask(&context, |store| store.load_notifiers()).await?;
+    notifiers.sort_by(|a, b| (&a.tenantid, &a.name).cmp(&(&b.tenantid, &b.name)));
+    Ok(web::Json(Exported {
+        targets: definitions.iter().map(|d| d.to_json()).collect(),
+        notifiers: notifiers.iter().map(|d| d.to_json()).collect(),
+    }))
 }
 
 fn incident_summary(incident: &Incident, (tenantid, name): &(String, String)) -> IncidentSummary {
@@ -166,7 +174,7 @@ fn incident_summary(incident: &Incident, (tenantid, name): &(String, String)) ->
 /// The target that a person means.
 pub fn find(context: &Context, reference: &str) -> Result<(TargetId, std::sync::Arc<crate::board::Entry>), ApiError> {
     let parsed: TargetRef = reference.parse().map_err(|e: String| ApiError::new(400, e))?;
-    context.board.find(&parsed).map_err(|e| ApiError::not_found(reference, e))
+    context.board.find(&parsed).map_err(|e| ApiError::not_found("target", reference, e))
 }
 
 /// Asks the main database on the reader's thread.

@@ -18,7 +18,7 @@ use crate::control::api::{NDJSON, ProblemDetails, TestLine, TestStarted, WatchEv
 use crate::model::target::TargetId;
 
 /// One JSON value and a line break.
-fn line(value: &impl Serialize) -> Result<Bytes, actix_web::Error> {
+pub(super) fn line(value: &impl Serialize) -> Result<Bytes, actix_web::Error> {
     let mut text = serde_json::to_vec(value)?;
     text.push(b'\n');
     Ok(text.into())

@@ -3,18 +3,20 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::target::TargetId;
-
 /// The body of `POST /v1/apply`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRequest {
     /// The keys of each target as written, `renamed_from` among them; an absent key leaves what is there.
+    #[serde(default)]
     pub targets: Vec<Map<String, Value>>,
+    /// Those of each notifier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifiers: Vec<Map<String, Value>>,
     /// Only say what would change.
     #[serde(default)]
     pub plan: bool,
-    /// Delete what is not listed.
+    /// Delete what is not listed; targets only where some are listed, notifiers likewise.
     #[serde(default)]
     pub prune: bool,
 }
@@ -22,28 +24,42 @@ pub struct ApplyRequest {
 /// What was changed, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApplyReport {
-    /// One a target, in the order of the request; deletions last.
+    /// One a target, in the order of the request, deletions last; then the notifiers likewise.
     pub changes: Vec<Change>,
     /// False for a plan.
     pub applied: bool,
 }
 
-/// What becomes of one target.
+/// What becomes of one target or notifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// What is done.
     pub action: Action,
+    /// With what.
+    #[serde(default)]
+    pub kind: Kind,
     /// Its tenant.
     pub tenantid: String,
     /// Its name, after the change.
     pub name: String,
     /// Its id; `None` in the plan of an insertion.
-    pub id: Option<TargetId>,
+    pub id: Option<i64>,
     /// What differs, in the order of the table; secrets are shown as `***`. A rename has `name` among them.
     pub fields: Vec<FieldChange>,
 }
 
-/// What is done with a target.
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A target.
+    #[default]
+    Target,
+    /// A notifier.
+    Notifier,
+}
+
+/// What is done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -84,9 +100,13 @@ pub struct FieldChange {
     pub to: Value,
 }
 
-/// The answer to `GET /v1/export`: every definition, as `GET /v1/targets/{ref}` has it.
+/// The answer to `GET /v1/export`: every definition, as `GET /v1/targets/{ref}` and
+/// `GET /v1/notifiers/{ref}` have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exported {
     /// In the order of tenant and name.
     pub targets: Vec<Map<String, Value>>,
+    /// In the order of tenant and name; without secrets.
+    #[serde(default)]
+    pub notifiers: Vec<Map<String, Value>>,
 }

@@ -27,6 +27,9 @@ pub struct Status {
     pub probes: Probes,
     /// What becomes of the results.
     pub persistence: Persistence,
+    /// What people are still to be told.
+    #[serde(default)]
+    pub notifications: Notifications,
     /// The main database.
     pub database: Database,
     /// The definitions in force.
@@ -123,6 +126,15 @@ pub struct Persistence {
     pub thinned: u64,
     /// How long the last write took; `None` before the first.
     pub last_write_ms: Option<u64>,
+}
+
+/// What people are still to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Notifications {
+    /// Notices that are in no message yet: they wait for company, or for their turn.
+    pub owed: u64,
+    /// Messages on their way: being sent, or to be tried again.
+    pub sending: u64,
 }
 
 /// The main database.

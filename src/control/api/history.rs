@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::model::incident::End;
+use crate::model::notifier::{Notification, NotifierId};
 use crate::model::outcome::Phases;
 use crate::model::reason::{Reason, Verdict};
 use crate::model::record::ResultRecord;
@@ -61,6 +62,62 @@ pub struct IncidentDetail {
     pub first_trace: Trace,
     /// The trace of the last probe that had passed before, where one is known.
     pub last_good_trace: Option<Trace>,
+    /// What was told of it, to whom, in order.
+    #[serde(default)]
+    pub notifications: Vec<Told>,
+}
+
+/// What became of one notice: the columns of `notifications`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Time-ordered id.
+    #[serde(with = "super::id_string")]
+    pub id: i64,
+    /// Who is told.
+    pub notifier_id: NotifierId,
+    /// The notifier's name, as it was.
+    pub notifier_name: String,
+    /// `fail`, `recovery`, `reminder`, `flapping` or `settled`.
+    pub event: String,
+    /// Which reminder; 0 for none.
+    pub number: i64,
+    /// Where it stands: `owed`, `sending`, `sent`, `failed`, ….
+    pub state: String,
+    /// The Message-ID of the message that carried it.
+    pub message_id: Option<String>,
+    /// The digest that carried it.
+    #[serde(with = "super::id_string::option")]
+    pub digest_id: Option<i64>,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it was written down.
+    pub created_at: UtcMs,
+    /// When it was last tried.
+    pub attempted_at: Option<UtcMs>,
+    /// When the server accepted it.
+    pub sent_at: Option<UtcMs>,
+    /// The server's words, or why it was not sent.
+    pub answer: Option<String>,
+}
+
+impl From<Notification> for Told {
+    fn from(n: Notification) -> Told {
+        Told {
+            id: n.id,
+            notifier_id: n.notifier_id,
+            notifier_name: n.notifier_name,
+            event: n.event,
+            number: n.number,
+            state: n.state,
+            message_id: n.message_id,
+            digest_id: n.digest_id,
+            attempts: n.attempts,
+            created_at: n.created_at,
+            attempted_at: n.attempted_at,
+            sent_at: n.sent_at,
+            answer: n.answer,
+        }
+    }
 }
 
 /// Query of `GET /v1/targets/{ref}/history`.

@@ -3,33 +3,41 @@
 //! ```text
 //!  /v1/status /reload /stop            daemon.rs      Status, Reloaded, Stopping
 //!  /v1/targets[/{ref}[/enable|…]]      targets.rs     TargetSummary, TargetDetail, Removed, TestLine
+//!  /v1/notifiers[/{ref}[/enable|…]]    notifiers.rs   NotifierSummary, NotifierDetail, RemovedNotifier
+//!  /v1/notifiers/{ref}/test            sample.rs      SampleQuery, SampleLine
+//!  /v1/notifier-types[/{type}]         types.rs       NotifierType
 //!  /v1/apply /export                   apply.rs       ApplyRequest, ApplyReport, Exported
-//!  /v1/incidents /history /watch       history.rs     IncidentSummary, IncidentDetail, HistoryRow, WatchLine
+//!  /v1/incidents /history /watch       history.rs     IncidentSummary, IncidentDetail, Told, HistoryRow, WatchLine
 //!  every error                         problem.rs     ProblemDetails (RFC 9457)
-//!  {ref}                               model::reference TargetRef
+//!  {ref}                               model::reference TargetRef, NotifierRef
 //! ```
 //!
 //! Times are milliseconds UTC. Ids of incidents and results have 63 bits, more than a JavaScript number holds, and are
-//! written as strings; ids of targets are numbers.
+//! written as strings; ids of targets and notifiers are numbers.
 
 mod apply;
 mod daemon;
 mod history;
+mod notifiers;
 mod problem;
-
+mod sample;
 mod targets;
+mod types;
 
-pub use crate::model::reference::{TargetRef, encode_segment};
-pub use apply::{Action, ApplyReport, ApplyRequest, Change, Exported, FieldChange};
+pub use crate::model::reference::{NotifierRef, TargetRef, encode_segment};
+pub use apply::{Action, ApplyReport, ApplyRequest, Change, Exported, FieldChange, Kind};
 pub use daemon::{
-    Database, DatabaseState, Definitions, InvalidRow, Lateness, Persistence, Probes, Reloaded, RunState, Status,
-    Stopping, TargetCounts,
+    Database, DatabaseState, Definitions, InvalidRow, Lateness, Notifications, Persistence, Probes, Reloaded, RunState,
+    Status, Stopping, TargetCounts,
 };
 pub use history::{
-    HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, WatchEvent, WatchLine, WatchQuery,
+    HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, Told, WatchEvent, WatchLine, WatchQuery,
 };
+pub use notifiers::{NotifierCounts, NotifierDetail, NotifierFilter, NotifierSummary, RemovedNotifier};
 pub use problem::ProblemDetails;
+pub use sample::{SampleEvent, SampleLine, SampleQuery, SampleResult, SampleStarted, SampleStep};
 pub use targets::{Removed, TargetDetail, TargetFilter, TargetStatus, TargetSummary, TestLine, TestStarted};
+pub use types::{NotifierAddress, NotifierParam, NotifierType};
 
 /// Media type of one JSON value a line.
 pub const NDJSON: &str = "application/x-ndjson";

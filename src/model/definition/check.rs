@@ -11,7 +11,7 @@ use crate::model::target::Method;
 use crate::model::text::{nearest, quoted};
 
 /// Longer parameters are a pasted file.
-pub(super) const MAX_PARMS: usize = 16 * 1024;
+pub(in crate::model) const MAX_PARMS: usize = 16 * 1024;
 /// What every database keeps of a short text.
 const MAX_SHORT: usize = 255;
 /// A year: longer is a typing error.
@@ -21,7 +21,7 @@ const MAX_TIMEOUT_MS: i64 = 600_000;
 /// A deadline below this cannot be met on any network.
 const MIN_TIMEOUT_MS: i64 = 10;
 
-pub(super) fn check_name(s: &str) -> Result<String, String> {
+pub(in crate::model) fn check_name(s: &str) -> Result<String, String> {
     if s.trim().is_empty() {
         return Err("is empty: write 1 to 128 characters".into());
     }
@@ -38,12 +38,29 @@ pub(super) fn check_name(s: &str) -> Result<String, String> {
     Ok(s.to_owned())
 }
 
+/// The name of a target, or `tenant/name`. Whether there is one is seen when all targets are known.
+pub(in crate::model) fn check_parent(
+    s: Option<&str>,
+    own_tenant: &str,
+    own_name: &str,
+) -> Result<Option<String>, String> {
+    let Some(s) = s.filter(|s| !s.is_empty()) else { return Ok(None) };
+    let is_pair = s.split_once('/').is_some_and(|(tenant, name)| check_name(tenant).and(check_name(name)).is_ok());
+    if !is_pair {
+        check_name(s)?;
+    }
+    if s == own_name || s.strip_prefix(own_tenant).and_then(|rest| rest.strip_prefix('/')) == Some(own_name) {
+        return Err(format!("{} is this target itself: name the one that it depends on", quoted(s)));
+    }
+    Ok(Some(s.to_owned()))
+}
+
 /// What a column that is yes or no holds instead.
-pub(super) fn odd_flag(value: &str) -> String {
+pub(in crate::model) fn odd_flag(value: &str) -> String {
     format!("{} is neither yes nor no: write 1 (yes) or 0 (no)", quoted(value))
 }
 
-pub(super) fn check_url(s: &str) -> Result<Url, String> {
+pub(in crate::model) fn check_url(s: &str) -> Result<Url, String> {
     const HOW: &str = "write http://host/path or https://host:port/path";
     let shown = quoted(&redact_userinfo(s));
     if s.is_empty() {
@@ -96,7 +113,7 @@ pub fn is_secret_header(name: &str) -> bool {
 }
 
 /// A line without a colon may be a secret with a typing error in it.
-pub(super) fn redact_header(line: &str) -> String {
+pub(in crate::model) fn redact_header(line: &str) -> String {
     match line.split_once(':') {
         None => HIDDEN.to_owned(),
         Some((name, _)) if is_secret_header(name.trim()) => format!("{}: {HIDDEN}", name.trim()),
@@ -104,7 +121,7 @@ pub(super) fn redact_header(line: &str) -> String {
     }
 }
 
-pub(super) fn check_method(s: &str) -> Result<Method, String> {
+pub(in crate::model) fn check_method(s: &str) -> Result<Method, String> {
     Method::from_name(s).ok_or_else(|| {
         let names = Method::ALL.map(Method::as_str);
         let hint = nearest(s, names).map_or(String::new(), |n| format!(" (did you mean {n}?)"));
@@ -112,7 +129,7 @@ pub(super) fn check_method(s: &str) -> Result<Method, String> {
     })
 }
 
-pub(super) fn check_headers(s: &str) -> Result<Vec<(String, String)>, String> {
+pub(in crate::model) fn check_headers(s: &str) -> Result<Vec<(String, String)>, String> {
     let mut out = Vec::new();
     if s.len() > 16 * 1024 {
         return Err("is longer than 16 KiB".into());
@@ -140,7 +157,7 @@ pub(super) fn check_headers(s: &str) -> Result<Vec<(String, String)>, String> {
     Ok(out)
 }
 
-pub(super) fn check_body(body: Option<&str>) -> Result<Option<String>, String> {
+pub(in crate::model) fn check_body(body: Option<&str>) -> Result<Option<String>, String> {
     match body {
         Some(b) if b.len() > 64 * 1024 => Err(format!("is {} bytes long: at most 65536 are sent", b.len())),
         Some("") | None => Ok(None),
@@ -148,7 +165,7 @@ pub(super) fn check_body(body: Option<&str>) -> Result<Option<String>, String> {
     }
 }
 
-pub(super) fn check_frequency(ms: i64) -> Result<Duration, String> {
+pub(in crate::model) fn check_frequency(ms: i64) -> Result<Duration, String> {
     let min = i64::try_from(MIN_FREQUENCY.as_millis()).unwrap_or(0);
     if (min..=MAX_FREQUENCY_MS).contains(&ms) {
         Ok(Duration::from_millis(ms.unsigned_abs()))
@@ -160,7 +177,7 @@ pub(super) fn check_frequency(ms: i64) -> Result<Duration, String> {
     }
 }
 
-pub(super) fn check_timeout(ms: i64, frequency_ms: i64) -> Result<Duration, String> {
+pub(in crate::model) fn check_timeout(ms: i64, frequency_ms: i64) -> Result<Duration, String> {
     if !(MIN_TIMEOUT_MS..=MAX_TIMEOUT_MS).contains(&ms) {
         return Err(format!(
             "{ms} is out of range: write {MIN_TIMEOUT_MS} to {MAX_TIMEOUT_MS} milliseconds (ten minutes)"
@@ -174,21 +191,21 @@ pub(super) fn check_timeout(ms: i64, frequency_ms: i64) -> Result<Duration, Stri
     Ok(Duration::from_millis(ms.unsigned_abs()))
 }
 
-pub(super) fn check_count(n: i64) -> Result<u32, String> {
+pub(in crate::model) fn check_count(n: i64) -> Result<u32, String> {
     u32::try_from(n)
         .ok()
         .filter(|n| (1..=1000).contains(n))
         .ok_or_else(|| format!("{n} is out of range: write 1 to 1000"))
 }
 
-pub(super) fn check_pass_result(s: &str) -> Result<StatusSet, String> {
+pub(in crate::model) fn check_pass_result(s: &str) -> Result<StatusSet, String> {
     if s.len() > MAX_SHORT {
         return Err(format!("{} is longer than {MAX_SHORT} characters: write ranges, such as 200-299", quoted(s)));
     }
     StatusSet::parse(s)
 }
 
-pub(super) fn check_ca(path: Option<&str>) -> Result<Option<String>, String> {
+pub(in crate::model) fn check_ca(path: Option<&str>) -> Result<Option<String>, String> {
     match path {
         None | Some("") => Ok(None),
         Some(p) if p.len() > 4096 => Err(format!("{} is longer than 4096 bytes", quoted(p))),
@@ -198,7 +215,7 @@ pub(super) fn check_ca(path: Option<&str>) -> Result<Option<String>, String> {
     }
 }
 
-pub(super) fn check_host(host: Option<&str>, port_allowed: bool) -> Result<Option<String>, String> {
+pub(in crate::model) fn check_host(host: Option<&str>, port_allowed: bool) -> Result<Option<String>, String> {
     let Some(host) = host.filter(|h| !h.is_empty()) else { return Ok(None) };
     if host.len() > MAX_SHORT {
         return Err(format!("{} is longer than {MAX_SHORT} characters", quoted(host)));
@@ -212,7 +229,7 @@ pub(super) fn check_host(host: Option<&str>, port_allowed: bool) -> Result<Optio
     if parsed.is_some() { Ok(Some(host.to_owned())) } else { Err(format!("{} is not {what}", quoted(host))) }
 }
 
-pub(super) fn check_tags(s: &str) -> Result<Vec<String>, String> {
+pub(in crate::model) fn check_tags(s: &str) -> Result<Vec<String>, String> {
     let tags: Vec<String> = s.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
     if tags.len() > 64 {
         return Err(format!("{} tags are too many: at most 64", tags.len()));

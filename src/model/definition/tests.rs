@@ -107,10 +107,31 @@ fn a_target_gives_its_definition_back() {
         redirects: 3,
         tls_verify: false,
         tags: Some("p,q".into()),
+        parent: Some("7/core".into()),
         ..minimal()
     };
     assert_eq!(d.validate().unwrap().definition(), d);
     assert_eq!(minimal().validate().unwrap().definition(), minimal());
+}
+
+#[test]
+fn a_parent_is_a_name_and_another_one() {
+    let with = |parent: &str| Definition { name: "shop".into(), parent: Some(parent.into()), ..minimal() };
+    for good in ["core", "7/core", "a/b/c", "7/shop", "Core router 1"] {
+        assert_eq!(with(good).validate().unwrap().parent.as_deref(), Some(good));
+    }
+    assert_eq!(with("").validate().unwrap().parent, None);
+    let long = "x".repeat(129);
+    for (wrong, part) in [
+        ("shop", "is this target itself"),
+        ("0/shop", "is this target itself"),
+        (" core", "white space"),
+        ("a\u{1b}b", "control character"),
+        (&long, "longer than 128"),
+    ] {
+        let problems = with(wrong).validate().unwrap_err();
+        assert!(problems[0].field == "parent" && problems[0].message.contains(part), "{problems:?}");
+    }
 }
 
 proptest! {

@@ -6,9 +6,9 @@ use super::check::is_secret_header;
 use super::{HIDDEN, Problem, problem};
 use crate::model::text::quoted;
 
-fn wrong_type(key: &str, value: &Value, wanted: &str) -> Problem {
+pub(in crate::model) fn wrong_type(key: &str, value: &Value, wanted: &str) -> Problem {
     let shown = match value {
-        _ if key == "authn_parms" => "a value of another type".to_owned(),
+        _ if ["authn_parms", "params", "address"].contains(&key) => "a value of another type".to_owned(),
         Value::String(s) => quoted(s),
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "a table".into(),
@@ -17,7 +17,7 @@ fn wrong_type(key: &str, value: &Value, wanted: &str) -> Problem {
     problem(key, format!("{shown} is not {wanted}"))
 }
 
-pub(super) fn text(key: &str, value: &Value) -> Result<Option<String>, Problem> {
+pub(in crate::model) fn text(key: &str, value: &Value) -> Result<Option<String>, Problem> {
     match value {
         Value::Null => Ok(None),
         Value::String(s) => Ok(Some(s.clone())),
@@ -25,7 +25,7 @@ pub(super) fn text(key: &str, value: &Value) -> Result<Option<String>, Problem> 
     }
 }
 
-pub(super) fn integer(key: &str, value: &Value) -> Result<Option<i64>, Problem> {
+pub(in crate::model) fn integer(key: &str, value: &Value) -> Result<Option<i64>, Problem> {
     match value {
         Value::Null => Ok(None),
         Value::Number(n) if n.is_i64() => Ok(n.as_i64()),
@@ -33,7 +33,7 @@ pub(super) fn integer(key: &str, value: &Value) -> Result<Option<i64>, Problem> 
     }
 }
 
-pub(super) fn boolean(key: &str, value: &Value) -> Result<Option<bool>, Problem> {
+pub(in crate::model) fn boolean(key: &str, value: &Value) -> Result<Option<bool>, Problem> {
     match value {
         Value::Null => Ok(None),
         Value::Bool(b) => Ok(Some(*b)),
@@ -41,7 +41,7 @@ pub(super) fn boolean(key: &str, value: &Value) -> Result<Option<bool>, Problem>
     }
 }
 
-pub(super) fn duration(key: &str, value: &Value) -> Result<Option<i64>, Problem> {
+pub(in crate::model) fn duration(key: &str, value: &Value) -> Result<Option<i64>, Problem> {
     match value {
         Value::Null => Ok(None),
         Value::String(s) => match humantime::parse_duration(s) {
@@ -59,7 +59,7 @@ pub(super) fn duration(key: &str, value: &Value) -> Result<Option<i64>, Problem>
 }
 
 /// A list of texts or one text with commas.
-pub(super) fn list(key: &str, value: &Value) -> Result<Option<String>, Problem> {
+pub(in crate::model) fn list(key: &str, value: &Value) -> Result<Option<String>, Problem> {
     match value {
         Value::Array(items) => {
             let mut out = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn list(key: &str, value: &Value) -> Result<Option<String>, Problem> 
 }
 
 /// `Name: value` lines from a text, a list of such lines, or a table.
-pub(super) fn headers_text(value: &Value) -> Result<Option<String>, Problem> {
+pub(in crate::model) fn headers_text(value: &Value) -> Result<Option<String>, Problem> {
     let lines: Vec<String> = match value {
         Value::Array(items) => {
             items.iter().map(|i| text("headers", i).map(Option::unwrap_or_default)).collect::<Result<_, _>>()?
@@ -94,7 +94,7 @@ pub(super) fn headers_text(value: &Value) -> Result<Option<String>, Problem> {
 }
 
 /// The same with `Name: ***` replaced by the line that there is for that name: what is shown can be sent back.
-pub(super) fn kept_headers(stored: Option<&str>, written: Option<String>) -> Result<Option<String>, Problem> {
+pub(in crate::model) fn kept_headers(stored: Option<&str>, written: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = &written else { return Ok(None) };
     let name_of = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_ascii_lowercase());
     let mut left: Vec<&str> = stored.unwrap_or_default().lines().collect();

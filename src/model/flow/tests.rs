@@ -162,6 +162,7 @@ fn transitions_go_first_and_survive_a_failure() {
         id: 9,
         ended_at: crate::model::time::UtcMs(1),
         ended_by: crate::model::incident::End::Recovered,
+        facts: Box::default(),
     };
     flow.transition(2, status, IncidentChange::Ended(end));
     assert!(matches!(flow.next_local(Mono(0)), Some(LocalWork::Transitions(2, s, _)) if s.len() == 1));

@@ -1,15 +1,17 @@
 //! state.db: what must not be lost when the main database is away, whatever that is.
 //!
 //! ```text
-//!  definitions       the last known form of each: the daemon starts from them without a database
+//!  definitions       the last known form of each, of notifiers too: the daemon starts from them without a database
 //!  target_status     where each target stood at its last transition
 //!  incidents, events what has to be told, durable before anybody is told          transitions.rs
+//!  outbox, kept      what is owed to whom, and what the rules of telling must know               outbox.rs
 //!  spool             batches on their way to the main database, first in first out      spool.rs
 //! ```
 //!
 //! One SQLite file, one thread, synchronous=FULL: what a method has returned survives a loss of power.
 
 mod codec;
+mod outbox;
 mod schema;
 mod spool;
 mod transitions;
@@ -21,14 +23,18 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::schema::definitions;
+use self::schema::{definitions, notifiers};
 use super::connect::{Synchronous, open_sqlite};
 use super::error::StoreError;
 use super::migrate::{SQLITE_TABLES, up};
 use crate::model::definition::Definition;
+use crate::model::notifier::NotifierDefinition;
 
+pub use self::outbox::{KeptRow, Outbox, OutboxChanges, OutboxRow};
 pub use self::spool::{SpoolPush, SpoolSize};
 pub use self::transitions::{EventKind, EventRecord};
 
@@ -62,7 +68,9 @@ impl StateDb {
             let page: Vec<(i64, String)> = self.read(|c| page.load(c))?;
             let Some((last, _)) = page.last() else { break };
             after = *last;
-            known.extend(page.iter().filter_map(|(id, text)| Some((*id, hash_of(&read_definition(text)?)))));
+            known.extend(
+                page.iter().filter_map(|(id, text)| Some((*id, hash_of(&read_definition::<Definition>(text)?)))),
+            );
         }
         let mut changed = Vec::new();
         for d in all {
@@ -126,6 +134,35 @@ impl StateDb {
         })
     }
 
+    /// The last known notifiers, in the order of ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; one that cannot be read is left out.
+    pub fn load_notifiers(&mut self) -> Result<Vec<NotifierDefinition>, StoreError> {
+        let query = notifiers::table.order(notifiers::id).select(notifiers::definition);
+        let rows: Vec<String> = self.read(|c| query.load(c))?;
+        Ok(rows.iter().filter_map(|text| read_definition(text)).collect())
+    }
+
+    /// Keeps `upserts`, which must be fit, and forgets all others but those of `wrong`, whose last good form stays.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was changed then.
+    pub fn save_notifiers(&mut self, upserts: &[NotifierDefinition], wrong: &[i64]) -> Result<(), StoreError> {
+        let rows = upserts.iter().map(|d| {
+            let text = serde_json::to_string(d).map_err(|e| StoreError::Rejected(format!("a notifier: {e}")))?;
+            Ok((notifiers::id.eq(d.id), notifiers::definition.eq(text)))
+        });
+        let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+        self.write(|c| {
+            diesel::delete(notifiers::table.filter(notifiers::id.ne_all(wrong))).execute(c)?;
+            for chunk in rows.chunks(500) {
+                diesel::replace_into(notifiers::table).values(chunk).execute(c)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Runs one query.
     fn read<T>(&mut self, f: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>) -> Result<T, StoreError> {
         f(&mut self.c).map_err(|e| at(&self.path, e.into()))
@@ -156,12 +193,12 @@ fn at(path: &Path, error: StoreError) -> StoreError {
 }
 
 /// Reads a definition that this or an older version has written: keys that were not there yet take their defaults.
-fn read_definition(text: &str) -> Option<Definition> {
+fn read_definition<D: Default + Serialize + DeserializeOwned>(text: &str) -> Option<D> {
     if let Ok(definition) = serde_json::from_str(text) {
         return Some(definition);
     }
     let (Ok(Value::Object(mut all)), Ok(Value::Object(known))) =
-        (serde_json::to_value(Definition::default()), serde_json::from_str(text))
+        (serde_json::to_value(D::default()), serde_json::from_str(text))
     else {
         return None;
     };
@@ -181,9 +218,9 @@ mod tests {
 
     #[test]
     fn a_definition_of_an_older_version_reads_with_defaults() {
-        let d = read_definition(r#"{"id": 3, "name": "x", "url": "http://x/"}"#).unwrap();
+        let d: Definition = read_definition(r#"{"id": 3, "name": "x", "url": "http://x/"}"#).unwrap();
         assert_eq!((d.id, d.name.as_str(), d.frequency_ms), (3, "x", 60_000));
-        assert_eq!(read_definition("{"), None);
-        assert_eq!(read_definition(r#"{"id": "three"}"#), None);
+        assert_eq!(read_definition::<Definition>("{"), None);
+        assert_eq!(read_definition::<Definition>(r#"{"id": "three"}"#), None);
     }
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use super::schema::{definitions, events, spool};
+use super::schema::{definitions, events, notify_cursor, outbox, spool};
 use super::{StateDb, codec};
 use crate::model::incident::{End, Incident};
+use crate::model::message::TargetFacts;
 use crate::model::record::{IncidentChange, StatusRecord};
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
@@ -54,6 +55,8 @@ pub struct EventRecord {
     pub kind: EventKind,
     /// When.
     pub at: UtcMs,
+    /// The target as it was then.
+    pub facts: TargetFacts,
 }
 
 impl StateDb {
@@ -80,7 +83,14 @@ impl StateDb {
                     IncidentChange::Opened(incident) => {
                         let row = IncidentRow::new(incident)?;
                         diesel::insert_or_ignore_into(incidents::table).values(row).execute(c)?;
-                        add_event(c, incident.id, incident.target_id, EventKind::Opened, incident.started_at)?;
+                        add_event(
+                            c,
+                            incident.id,
+                            incident.target_id,
+                            EventKind::Opened,
+                            incident.started_at,
+                            &incident.facts,
+                        )?;
                     }
                     IncidentChange::Ended(end) => {
                         let open = incidents::table.find(end.id).filter(incidents::ended_at.is_null());
@@ -95,7 +105,7 @@ impl StateDb {
                                 End::Recovered => EventKind::Recovered,
                                 End::Withdrawn => EventKind::Withdrawn,
                             };
-                            add_event(c, end.id, TargetId(target), kind, end.ended_at)?;
+                            add_event(c, end.id, TargetId(target), kind, end.ended_at, &end.facts)?;
                         }
                     }
                 }
@@ -174,27 +184,61 @@ impl StateDb {
     /// See [`StoreError`].
     pub fn events_after(&mut self, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         let query = events::table.filter(events::id.gt(after)).order(events::id).limit(limit.into());
-        let rows: Vec<(i64, i64, i64, String, i64)> = self.read(|c| query.load(c))?;
-        let event = |(id, incident_id, target_id, kind, at): (i64, i64, i64, String, i64)| {
+        type Row = (i64, i64, i64, String, i64, String);
+        let rows: Vec<Row> = self.read(|c| query.load(c))?;
+        let event = |(id, incident_id, target_id, kind, at, facts): Row| {
             let kind = EventKind::parse(&kind)?;
-            Some(EventRecord { id, incident_id, target_id: TargetId(target_id), kind, at: UtcMs(at) })
+            // Facts of another version that cannot be read hide no transition.
+            let unknown = || TargetFacts { id: target_id, ..TargetFacts::default() };
+            let facts = serde_json::from_str(&facts).unwrap_or_else(|_| unknown());
+            Some(EventRecord { id, incident_id, target_id: TargetId(target_id), kind, at: UtcMs(at), facts })
         };
         Ok(rows.into_iter().filter_map(event).collect())
+    }
+
+    /// The targets as they were at some events, by the events' ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn facts_of(&mut self, ids: &[i64]) -> Result<HashMap<i64, TargetFacts>, StoreError> {
+        let mut all = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(500) {
+            let of = events::table.filter(events::id.eq_any(chunk)).select((events::id, events::facts));
+            let rows: Vec<(i64, String)> = self.read(|c| of.load(c))?;
+            all.extend(rows.into_iter().filter_map(|(id, facts)| Some((id, serde_json::from_str(&facts).ok()?))));
+        }
+        Ok(all)
+    }
+
+    /// One incident, with both its traces.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn incident(&mut self, id: i64) -> Result<Option<Incident>, StoreError> {
+        let row: Option<IncidentRow<'static>> = self.read(|c| incidents::table.find(id).first(c).optional())?;
+        Ok(row.map(IncidentRow::into_incident))
     }
 
     /// Forgets at most `limit` incidents that ended before `before`, with their events, the oldest first; how many it
     /// were. Open incidents stay, however old.
     ///
     /// Who must have seen them by then: the main database, through the batches that held them (each is written there or in
-    /// the spool), and whoever tells people, through [`StateDb::events_after`]. Nobody tells people yet: one who does must
-    /// have made its own note of an event (what it owes to whom) before the event is so old.
+    /// the spool), and the outbox. So those stay of which an event is still to be taken (it is after the outbox's cursor),
+    /// and those of which a notice is still open.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was forgotten then.
     pub fn forget_incidents(&mut self, before: UtcMs, limit: u32) -> Result<u32, StoreError> {
         self.write(|c| {
-            let old =
-                incidents::table.filter(incidents::ended_at.lt(before.0)).order((incidents::ended_at, incidents::id));
+            let cursor: Option<i64> = notify_cursor::table.select(notify_cursor::event_id).first(c).optional()?;
+            let to_come =
+                events::table.filter(events::incident_id.eq(incidents::id)).filter(events::id.gt(cursor.unwrap_or(0)));
+            let owed = outbox::table.filter(outbox::incident_id.eq(incidents::id)).filter(outbox::done.eq(0));
+            let old = incidents::table
+                .filter(incidents::ended_at.lt(before.0))
+                .filter(diesel::dsl::not(diesel::dsl::exists(to_come)))
+                .filter(diesel::dsl::not(diesel::dsl::exists(owed)))
+                .order((incidents::ended_at, incidents::id));
             let ids: Vec<i64> = old.limit(limit.into()).select(incidents::id).load(c)?;
             for chunk in ids.chunks(500) {
                 diesel::delete(events::table.filter(events::incident_id.eq_any(chunk))).execute(c)?;
@@ -211,12 +255,16 @@ fn add_event(
     target: TargetId,
     kind: EventKind,
     at: UtcMs,
-) -> QueryResult<usize> {
+    facts: &TargetFacts,
+) -> Result<(), StoreError> {
+    let facts = serde_json::to_string(facts).map_err(|e| StoreError::Rejected(format!("an event: {e}")))?;
     let row = (
         events::incident_id.eq(incident),
         events::target_id.eq(target.0),
         events::kind.eq(kind.as_str()),
         events::at.eq(at.0),
+        events::facts.eq(facts),
     );
-    diesel::insert_or_ignore_into(events::table).values(row).execute(c)
+    diesel::insert_or_ignore_into(events::table).values(row).execute(c)?;
+    Ok(())
 }

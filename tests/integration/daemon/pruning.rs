@@ -9,6 +9,7 @@ use skypunch::model::target::TargetId;
 use skypunch::model::time::UtcMs;
 use skypunch::model::trace::Trace;
 use skypunch::store::StateDb;
+use skypunch::store::state_db::OutboxChanges;
 
 use super::harness::{Place, SOON, wait_until};
 use super::origin::Origin;
@@ -30,9 +31,15 @@ fn record(state: &mut StateDb, id: i64, target: i64, at: UtcMs, ended: bool) {
         description: "it was down".into(),
         first_trace: Trace::default(),
         last_good_trace: None,
+        facts: Default::default(),
     };
     let mut changes = vec![IncidentChange::Opened(Box::new(opened))];
-    changes.extend(ended.then_some(IncidentChange::Ended(IncidentEnd { id, ended_at: at, ended_by: End::Withdrawn })));
+    changes.extend(ended.then_some(IncidentChange::Ended(IncidentEnd {
+        id,
+        ended_at: at,
+        ended_by: End::Withdrawn,
+        facts: Box::default(),
+    })));
     state.record_transitions(1, id, &[status], &changes).unwrap();
 }
 
@@ -62,6 +69,8 @@ fn what_is_old_is_removed_and_what_is_new_stays(place: &Place) {
         record(&mut state, 1, 901, UtcMs(older), true);
         record(&mut state, 2, 902, now, true);
         record(&mut state, 3, id, UtcMs(older), false);
+        // Those who tell people have seen all of it.
+        state.save_outbox(&OutboxChanges { cursor: 1000, ..OutboxChanges::default() }).unwrap();
     }
     let _daemon = setup.start();
     wait_until("the old results are removed", SOON, || {

@@ -1,5 +1,6 @@
 use super::fixture::{NOW, TestDb, batch, definition, opened};
 use skypunch::model::definition::Definition;
+use skypunch::model::notifier::{NotifierId, NotifierStatus};
 use skypunch::model::record::Batch;
 use skypunch::store::{ChangeToken, Store};
 use std::time::Duration;
@@ -35,6 +36,9 @@ pub fn every_kind_of_edit_is_seen(db: &TestDb) {
         "INSERT INTO credentials (name, type, params) VALUES ('c', 'OPENSTACK', 'user=x')",
         "UPDATE credentials SET params = 'user=y'",
         "DELETE FROM credentials",
+        "INSERT INTO notifiers (name, type, address) VALUES ('n', 'SMTP', 'a@x')",
+        "UPDATE notifiers SET params = 'user=x'",
+        "DELETE FROM notifiers",
         everything,
     ] {
         db.client(sql).unwrap();
@@ -65,6 +69,8 @@ pub fn the_daemons_own_writes_are_not_seen(db: &TestDb) {
     store.write_batch(&Batch { writer: 1, number: 2, ..Batch::default() }).unwrap();
     store.prune_results(skypunch::model::time::UtcMs(NOW.0 + 3), 100).unwrap();
     let me = skypunch::store::LeaseHolder { host: "h".into(), pid: 1, writer: 1 };
+    let told = NotifierStatus { version: 1, ..NotifierStatus::default() };
+    store.write_notifier_statuses(&[(NotifierId(1), told)]).unwrap();
     store.acquire_lease(&me, NOW, Duration::from_secs(1), |_| true).unwrap();
     assert_eq!(token(&mut store), before);
 }
@@ -86,7 +92,8 @@ pub fn a_table_that_is_gone_is_an_error_at_once(db: &TestDb) {
     // A view would keep SQLite from renaming what it shows.
     db.store();
     db.client("DROP VIEW targets_overview").unwrap();
-    for table in ["targets", "credentials"] {
+    db.client("DROP VIEW notifiers_overview").unwrap();
+    for table in ["targets", "credentials", "notifiers"] {
         let mut store = db.connect();
         let before = token(&mut store);
         db.client(&format!("ALTER TABLE {table} RENAME TO elsewhere")).unwrap();

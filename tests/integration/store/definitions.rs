@@ -27,6 +27,7 @@ fn full() -> Definition {
         tls_server_name: text("sni.example"),
         host: text("host.example:8080"),
         tags: text("web,prod"),
+        parent: text("7/core"),
         enabled: false,
         odd_flags: Vec::new(),
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use skypunch::model::definition::Definition;
 use skypunch::model::ids::IdGenerator;
 use skypunch::model::incident::{End, Incident};
+use skypunch::model::message::TargetFacts;
+use skypunch::model::notifier::NotifierDefinition;
 use skypunch::model::outcome::Phases;
 use skypunch::model::reason::{Reason, Verdict};
 use skypunch::model::record::{Batch, IncidentChange, IncidentEnd, Recorded, ResultRecord};
@@ -125,6 +127,15 @@ pub fn definition(name: &str) -> Definition {
     Definition { name: name.into(), url: format!("http://{name}.example/"), ..Definition::default() }
 }
 
+pub fn notifier(name: &str) -> NotifierDefinition {
+    NotifierDefinition {
+        name: name.into(),
+        kind: "SMTP".into(),
+        address: format!("{name}@example.com"),
+        ..NotifierDefinition::default()
+    }
+}
+
 /// An id as the daemon makes it, `n` milliseconds after [`NOW`].
 pub fn id(n: i64) -> i64 {
     IdGenerator::new(5).next(NOW.0 + n)
@@ -189,6 +200,7 @@ pub fn incident(id: i64, target: i64) -> Incident {
         description: "nobody there — \u{1F600}".into(),
         first_trace: trace("refused"),
         last_good_trace: Some(trace("good")),
+        facts: TargetFacts { id: target, ..TargetFacts::default() },
     }
 }
 
@@ -197,5 +209,5 @@ pub fn opened(id: i64, target: i64) -> IncidentChange {
 }
 
 pub fn ended(id: i64, at: UtcMs, by: End) -> IncidentChange {
-    IncidentChange::Ended(IncidentEnd { id, ended_at: at, ended_by: by })
+    IncidentChange::Ended(IncidentEnd { id, ended_at: at, ended_by: by, facts: Box::default() })
 }

@@ -1,11 +1,22 @@
 use super::fixture::TestDb;
 use skypunch::store::StoreError;
 
-const TABLES: [&str; 6] = ["targets", "credentials", "target_status", "results", "incidents", "targets_overview"];
+const TABLES: [&str; 10] = [
+    "targets",
+    "credentials",
+    "target_status",
+    "results",
+    "incidents",
+    "targets_overview",
+    "notifiers",
+    "notifier_status",
+    "notifications",
+    "notifiers_overview",
+];
 
 pub fn up_once_and_never_twice(db: &TestDb) {
     let mut store = db.connect();
-    assert_eq!(store.migrate().unwrap(), ["0001", "0002", "0003", "0004"]);
+    assert_eq!(store.migrate().unwrap(), ["0001", "0002", "0003", "0004", "0005"]);
     assert_eq!(store.migrate().unwrap(), [""; 0]);
     assert_eq!(db.connect().migrate().unwrap(), [""; 0]);
     for table in TABLES {
@@ -19,11 +30,11 @@ pub fn down_to_nothing_and_up_again(db: &TestDb) {
     while let Some(version) = store.revert_last_migration().unwrap() {
         reverted.push(version);
     }
-    assert_eq!(reverted, ["0004", "0003", "0002", "0001"]);
+    assert_eq!(reverted, ["0005", "0004", "0003", "0002", "0001"]);
     for table in TABLES {
         assert!(db.client(&format!("SELECT COUNT(*) FROM {table}")).is_err(), "{table} is still there");
     }
-    assert_eq!(store.migrate().unwrap().len(), 4);
+    assert_eq!(store.migrate().unwrap().len(), 5);
     db.client("INSERT INTO targets (name, url) VALUES ('x', 'http://x/')").unwrap();
     assert_eq!(store.load_definitions().unwrap().len(), 1);
 }
@@ -39,8 +50,8 @@ pub fn four_starters_at_once(db: &TestDb) {
         let all: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
         all.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    assert_eq!(run.iter().sum::<usize>(), 4, "one ran all four migrations: {run:?}");
-    assert_eq!(run.iter().max(), Some(&4));
+    assert_eq!(run.iter().sum::<usize>(), 5, "one ran all five migrations: {run:?}");
+    assert_eq!(run.iter().max(), Some(&5));
 }
 
 pub fn a_newer_schema_is_refused(db: &TestDb) {

@@ -14,6 +14,8 @@ mod fixture;
 mod incidents;
 mod lease;
 mod migrations;
+mod notifiers;
+mod outbox;
 mod prune;
 mod server;
 mod state_db;
@@ -38,6 +40,9 @@ on_both! {
     definitions: every_column_comes_back, a_taken_name_is_named, what_is_not_there_is_missing,
         a_plan_is_applied_whole_or_not_at_all, names_can_be_swapped, odd_rows_do_not_hide_the_others,
         any_text_comes_back, a_flag_is_0_or_1, names_compare_byte_by_byte, ids_are_never_reused, absurd_sizes_are_refused_or_kept;
+    notifiers: every_column_of_a_notifier_comes_back, name_type_and_address_are_enough, taken_and_missing_notifiers_are_named,
+        both_tables_are_applied_whole_or_not_at_all, odd_notifiers_do_not_hide_the_others, an_older_form_never_replaces_a_newer,
+        old_notifications_go_few_at_a_time, the_overview_of_notifiers_has_the_words_of_0_3_0;
     batches: results_come_back_exactly, statuses_come_back_exactly, the_same_batch_twice_counts_once,
         replays_after_crashes_count_once, counters_add_up_over_writers, a_deleted_target_does_not_stop_a_batch,
         thinned_results_are_booked, a_big_batch_is_one_transaction, a_failed_batch_leaves_nothing,

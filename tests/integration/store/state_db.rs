@@ -11,7 +11,7 @@ use skypunch::model::state::{Counters, OpenIncident, Status, TargetState};
 use skypunch::model::target::TargetId;
 use skypunch::model::time::UtcMs;
 use skypunch::secret::Secret;
-use skypunch::store::state_db::EventKind;
+use skypunch::store::state_db::{EventKind, OutboxChanges};
 use skypunch::store::{SpoolPush, StateDb, StoreError};
 use tempfile::TempDir;
 
@@ -114,6 +114,8 @@ fn transitions_are_durable_and_recorded_once() {
         ]
     );
     assert_eq!(after.events_after(events[2].id, 100).unwrap(), events[3..]);
+    assert_eq!(after.forget_incidents(UtcMs(NOW.0 + 5000), 10).unwrap(), 0, "what the outbox has not taken stays");
+    after.save_outbox(&OutboxChanges { cursor: events[3].id, ..OutboxChanges::default() }).unwrap();
     assert_eq!(after.forget_incidents(UtcMs(NOW.0 + 5), 10).unwrap(), 1);
     assert_eq!(after.events_after(0, 100).unwrap().len(), 2);
     after.record_transitions(3, 8, &[], &[opened(id(3), 9)]).unwrap();

@@ -1,0 +1,87 @@
+//! The notifier's wiring: its catalogue, its rules, its arbiter.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use slog::Logger;
+use tokio::sync::Notify;
+
+use crate::actors::databases::{Database, LocalDatabase};
+use crate::actors::notifier::{NotifierActor, Parts};
+use crate::actors::supervisor::Supervisor;
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::model::notifier::{Notifier, TypeCheck};
+use crate::model::outbox::Rules;
+use crate::net::ResolverSettings;
+use crate::notify::catalogue::{Catalogue, FileProblem};
+use crate::notify::channel::{self, Channels};
+
+/// All types of notifiers, and what is wrong with files of the operator's own.
+#[must_use]
+pub fn catalogue(settings: &Settings) -> (Arc<Catalogue>, Vec<FileProblem>) {
+    let (catalogue, problems) = Catalogue::load(settings.notify.providers.as_deref());
+    (Arc::new(channel::with_mail(catalogue)), problems)
+}
+
+/// What the types of notifiers demand: everything that checks a notifier asks this.
+#[must_use]
+pub fn types(catalogue: &Arc<Catalogue>) -> Arc<TypeCheck> {
+    let catalogue = Arc::clone(catalogue);
+    Arc::new(move |notifier: &Notifier| channel::check(&catalogue, notifier))
+}
+
+/// What the notifier needs beside its settings.
+pub struct Around {
+    /// Read model.
+    pub board: Arc<Board>,
+    /// Time.
+    pub clock: Clock,
+    /// The log.
+    pub log: Logger,
+    /// state.db.
+    pub local: Addr<LocalDatabase>,
+    /// The main database.
+    pub main: Addr<Database>,
+    /// Probes parents.
+    pub supervisor: Addr<Supervisor>,
+    /// Rings when transitions are in state.db.
+    pub transitions: Arc<Notify>,
+    /// Tells this daemon's ids from those of others.
+    pub node: u16,
+}
+
+/// Starts the notifier on its own arbiter.
+#[must_use]
+pub fn start(settings: &Settings, catalogue: Arc<Catalogue>, around: Around) -> (Arbiter, Addr<NotifierActor>) {
+    let notify = &settings.notify;
+    let rules = Rules {
+        flap_changes: notify.flap_changes,
+        flap_window: notify.flap_window,
+        parent_wait: notify.parent_wait,
+        host: notify.host.clone().unwrap_or_else(host_name),
+        node: around.node,
+    };
+    let resolver = ResolverSettings {
+        name_servers: (!settings.probe.name_servers.is_empty()).then(|| settings.probe.name_servers.clone()),
+        ..ResolverSettings::default()
+    };
+    let policy = Arc::new(settings.secrets.clone());
+    let arbiter = Arbiter::new();
+    let actor = NotifierActor::start_in_arbiter(&arbiter.handle(), move |_| {
+        let Around { board, clock, log, local, main, supervisor, transitions, node: _ } = around;
+        let channels = Channels::new(catalogue, resolver, policy, clock.clone());
+        let supervisor = supervisor.recipient();
+        NotifierActor::new(Parts { board, clock, log, local, main, supervisor, rules, transitions }, channels)
+    });
+    (arbiter, actor)
+}
+
+/// The machine's name, fit for a Message-ID.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let name: String = name.chars().filter(|c| fits(*c)).collect();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}

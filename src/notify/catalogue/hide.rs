@@ -1,0 +1,87 @@
+//! Keeps a notifier's secrets out of every text that a person may see.
+
+use crate::model::text::{escape_controls, shorten};
+
+/// Shorter ones would hide words of everyday.
+const SHORTEST: usize = 4;
+/// So many characters in a row of a long secret give it away.
+const PART: usize = 8;
+/// From this length on a part of a secret is looked for.
+const LONG: usize = 16;
+
+/// What must not be shown.
+#[derive(Clone, Default)]
+pub(super) struct Hide {
+    /// Longest first.
+    secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for Hide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hide({})", self.secrets.len())
+    }
+}
+
+impl Hide {
+    pub(super) fn new(secrets: impl IntoIterator<Item = String>) -> Hide {
+        let mut all: Vec<String> = Vec::new();
+        for secret in secrets {
+            // A URL's host is no secret, each part behind it is.
+            if let Ok(url) = url::Url::parse(&secret)
+                && url.has_host()
+            {
+                all.extend(url.path_segments().into_iter().flatten().map(str::to_owned));
+                all.extend(url.query_pairs().flat_map(|(k, v)| [k.into_owned(), v.into_owned()]));
+                all.extend(url.password().map(str::to_owned));
+            } else {
+                all.push(super::words::percent(&secret));
+            }
+            all.push(secret);
+        }
+        all.retain(|s| s.len() >= SHORTEST);
+        all.sort_by_key(|s| std::cmp::Reverse(s.len()));
+        all.dedup();
+        Hide { secrets: all }
+    }
+
+    /// The text on one line, with `***` for secrets, at most `max` characters; nothing of it when even a part of a
+    /// secret would remain.
+    pub(super) fn clean(&self, text: &str, max: usize) -> String {
+        let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for secret in &self.secrets {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), "***");
+            }
+        }
+        if self.secrets.iter().any(|s| repeats_part(&text, s)) {
+            return "(not shown: it repeats a secret)".into();
+        }
+        shorten(&escape_controls(&text), max).into_owned()
+    }
+}
+
+fn repeats_part(text: &str, secret: &str) -> bool {
+    // The scheme and host of a URL may be told.
+    let secret = secret.split_once("://").map_or(secret, |_| "").as_bytes();
+    secret.len() >= LONG
+        && secret.windows(PART).any(|w| text.as_bytes().windows(PART).any(|t| t.eq_ignore_ascii_case(w)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_their_parts_are_not_shown() {
+        let hide = Hide::new([
+            "https://hooks.example/services/T0AB/B1CD/kJ8mXw2qPz90LtRvYhNb".to_owned(),
+            "s3cr3t token".to_owned(),
+        ]);
+        assert_eq!(hide.clean("no team T0AB at hooks.example", 99), "no team *** at hooks.example");
+        assert_eq!(hide.clean("bad s3cr3t%20token\nor s3cr3t token\u{1b}", 99), "bad *** or ***\\u{1b}");
+        assert!(hide.clean("it ends with 90LtRvYhNb", 99).starts_with("(not shown"));
+        assert_eq!(hide.clean("503 Service Unavailable", 99), "503 Service Unavailable");
+        assert_eq!(hide.clean("abcdef", 4), "abc…");
+        assert!(!format!("{hide:?}").contains("T0AB"));
+    }
+}

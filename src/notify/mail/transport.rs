@@ -1,0 +1,274 @@
+//! Sends messages: one deadline over the whole, sessions reused, recipients settled one by one.
+//!
+//! ```text
+//!  secrets -> render, compose -> session (waiting one | new) -> deliver -> what became of each recipient -> SendResult
+//!  '------------------------- one deadline: `timeout` ------------------'
+//! ```
+//!
+//! * 4xx, a lost connection, the deadline: transient. 5xx: permanent.
+//! * A waiting session that turns out dead before MAIL FROM was accepted is replaced by a fresh one, once. After that
+//!   nothing is repeated here: the next attempt has the same Message-ID.
+//! * Of several recipients each is settled for itself. Those that were accepted, and those refused with 5xx, are
+//!   remembered by Message-ID while others are deferred (4xx): the next attempt goes to the deferred only. The memory is
+//!   this process's; after a restart a copy with the same Message-ID may go to all. The message is sent when at least
+//!   one has it and nobody is deferred; the answer names those who will never get it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lettre::Address;
+use lettre::transport::smtp::extension::ClientId;
+
+use super::address::is_host_name;
+use super::compose::{compose, sender};
+use super::params::{Account, Login};
+use super::pool::{Key, Pool};
+use super::render::render;
+use super::session::{Delivery, Failed, Session};
+use super::steps::Steps;
+use crate::clock::Clock;
+use crate::model::message::Message;
+use crate::model::notifier::Notifier;
+use crate::model::text::shorten;
+use crate::net::files::Readings;
+use crate::net::{Net, Resolver, ResolverSettings, TlsProfiles};
+use crate::notify::{Dialogue, SendResult};
+use crate::secret::{Secret, SecretPolicy};
+
+/// So many messages with deferred recipients are remembered.
+const MOST_UNSETTLED: usize = 1000;
+
+/// An answer is no longer than this.
+const MOST: usize = 300;
+
+/// Sends mail for all notifiers of one arbiter.
+#[derive(Debug)]
+pub struct Mailer {
+    net: Net,
+    policy: Arc<SecretPolicy>,
+    clock: Clock,
+    pool: Pool,
+    unsettled: RefCell<VecDeque<(String, Settled)>>,
+}
+
+/// What is known of a message's recipients.
+#[derive(Debug, Clone, Default)]
+struct Settled {
+    /// The server's words when it took the mail, the last time it did.
+    answer: String,
+    has: Vec<Address>,
+    never: Vec<(Address, String)>,
+}
+
+/// References of all notifiers that are being read.
+static READINGS: Readings<(Arc<SecretPolicy>, Secret), Result<Secret, String>> = Readings::new();
+
+impl Mailer {
+    /// Connects to nothing yet. References are resolved by `policy`.
+    #[must_use]
+    pub fn new(resolver: ResolverSettings, policy: Arc<SecretPolicy>, clock: Clock) -> Mailer {
+        let net = Net { resolver: Resolver::new(resolver, clock.clone()), tls: TlsProfiles::unnamed(clock.clone()) };
+        Mailer { net, policy, pool: Pool::new(clock.clone()), clock, unsettled: RefCell::default() }
+    }
+
+    /// Says goodbye to the servers whose sessions wait for a next mail.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Sends `message` to the notifier's recipients, within its `timeout`. `dialogue` is told each step.
+    pub async fn send(&self, notifier: &Notifier, message: &Message, dialogue: &dyn Dialogue) -> SendResult {
+        let account = match Account::read(&notifier.address, &notifier.params) {
+            Ok(account) => account,
+            Err(problems) => {
+                let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                return SendResult::Permanent { why: shorten(&why.join("; "), MOST).into_owned() };
+            }
+        };
+        let steps = Steps::new(dialogue);
+        let sending = Box::pin(self.attempt(&account, notifier, message, &steps));
+        let result = match tokio::time::timeout(account.timeout, sending).await {
+            Ok(result) => result,
+            Err(_) => {
+                let limit = humantime::format_duration(account.timeout);
+                Err(Failed::transient(format!("timed out after {limit} {}", steps.done_last())))
+            }
+        };
+        let result = match result {
+            Ok(settled) => self.settle(settled),
+            Err(Failed { why, permanent, .. }) => {
+                let why = steps.safe(&format!("{}:{}: {why}", account.host, account.port));
+                let known = self.known(&message.message_id);
+                match permanent {
+                    // Who has the mail is to hear of the recovery too.
+                    true if !known.has.is_empty() => {
+                        let answer =
+                            shorten(&format!("{}; not for the others: {why}", known.answer), MOST).into_owned();
+                        SendResult::Sent { answer, saved: Vec::new() }
+                    }
+                    true => SendResult::Permanent { why },
+                    false => SendResult::Transient { why, after: None },
+                }
+            }
+        };
+        match &result {
+            SendResult::Sent { answer, .. } => steps.say(&format!("sent: {answer}")),
+            SendResult::Transient { why, .. } => steps.say(&format!("not sent, worth another try: {why}")),
+            SendResult::Permanent { why } => steps.say(&format!("refused: {why}")),
+        }
+        if !matches!(result, SendResult::Transient { .. }) {
+            self.unsettled.borrow_mut().retain(|(id, _)| *id != message.message_id);
+        }
+        result
+    }
+
+    async fn attempt(
+        &self,
+        account: &Account,
+        notifier: &Notifier,
+        message: &Message,
+        steps: &Steps<'_>,
+    ) -> Result<Outcome, Failed> {
+        let login = match (account.login, &account.user, &account.password) {
+            (Login::None, ..) | (_, None, _) | (_, _, None) => None,
+            (_, Some(user), Some(password)) => {
+                Some((self.resolve("user", user, steps).await?, self.resolve("password", password, steps).await?))
+            }
+        };
+        if let Some((user, password)) = &login {
+            steps.hide(user.expose(), password.expose());
+        }
+        let permanent = |why: String| Failed { why, permanent: true, early: false };
+        let now = self.clock.utc_now();
+        let rendered = render(message, &notifier.templates, now);
+        if let Some(problem) = &rendered.problem {
+            steps.say(&format!("the notifier's own templates cannot be used, so the built-in ones are: {problem}"));
+        }
+        let from = sender(account, login.as_ref().map(|(user, _)| user.expose()), &message.host).map_err(permanent)?;
+        let mail = compose(account, &from, message, &rendered, now).map_err(permanent)?;
+        let mut settled = self.known(&message.message_id);
+        let all = account.to.iter().map(|m| m.email.clone());
+        let open: Vec<Address> =
+            all.filter(|a| !settled.has.contains(a) && !settled.never.iter().any(|(n, _)| n == a)).collect();
+        let mut deferred = Vec::new();
+        if !open.is_empty() {
+            let delivery = self.deliver(account, login, &message.host, (&from.email, &open, &mail), steps).await?;
+            if let Some((answer, accepted)) = delivery.accepted {
+                settled.answer = answer;
+                settled.has.extend(accepted);
+            }
+            for (address, words, permanent) in delivery.refused {
+                match permanent {
+                    true => settled.never.push((address, words)),
+                    false => deferred.push((address, words)),
+                }
+            }
+            self.remember(&message.message_id, &settled);
+        }
+        Ok(Outcome { settled, deferred, problem: rendered.problem })
+    }
+
+    async fn deliver(
+        &self,
+        account: &Account,
+        login: Option<(Secret, Secret)>,
+        host: &str,
+        (from, to, mail): (&Address, &[Address], &[u8]),
+        steps: &Steps<'_>,
+    ) -> Result<Delivery, Failed> {
+        let own = account.hello.as_deref().or(Some(host).filter(|h| is_host_name(h)));
+        let hello = own.map_or(ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST), |h| ClientId::Domain(h.to_owned()));
+        let key = Key {
+            server: (account.host.to_string(), account.port),
+            security: (account.security, account.ca.clone()),
+            login: (account.login, login),
+            hello: hello.to_string(),
+        };
+        steps.doing("while waiting for one of the connections to this server to become free");
+        let room = self.pool.room(&key);
+        let _permit = room.acquire().await.map_err(|e| Failed::transient(e.to_string()))?;
+        if let Some(mut session) = self.pool.take(&key) {
+            steps.say(&format!("using the open connection to {}:{}", account.host, account.port));
+            match session.deliver(from, to, mail, steps).await {
+                Ok(delivery) => {
+                    self.pool.put(key, session);
+                    return Ok(delivery);
+                }
+                Err(failed) if failed.early => steps.say(&format!("it is dead ({}), opening another", failed.why)),
+                Err(failed) => return Err(failed),
+            }
+        }
+        let login = key.login.1.as_ref().map(|(user, password)| (user.expose(), password.expose()));
+        let mut session = Session::open(account, login, &hello, &self.net, steps).await?;
+        let delivery = session.deliver(from, to, mail, steps).await?;
+        self.pool.put(key, session);
+        Ok(delivery)
+    }
+
+    async fn resolve(&self, name: &str, secret: &Secret, steps: &Steps<'_>) -> Result<Secret, Failed> {
+        use std::error::Error;
+        let words = |e: crate::secret::SecretError| match e.source() {
+            Some(source) => format!("{e}: {source}"),
+            None => e.to_string(),
+        };
+        steps.doing(format!("while reading `{name}`"));
+        let result = match secret.file() {
+            None => self.policy.resolve(secret).map_err(words),
+            Some(_) => {
+                let key = (Arc::clone(&self.policy), secret.clone());
+                let (policy, secret) = key.clone();
+                let read = READINGS.read(key, move || policy.resolve(&secret).map_err(words)).await;
+                read.unwrap_or_else(|e| Err(e.to_string()))
+            }
+        };
+        // Its file may be there the next time.
+        result.map_err(|why| Failed::transient(format!("`{name}` cannot be had: {why}")))
+    }
+
+    fn known(&self, id: &str) -> Settled {
+        let unsettled = self.unsettled.borrow();
+        unsettled.iter().find(|(known, _)| known == id).map(|(_, settled)| settled.clone()).unwrap_or_default()
+    }
+
+    fn remember(&self, id: &str, settled: &Settled) {
+        let mut unsettled = self.unsettled.borrow_mut();
+        unsettled.retain(|(known, _)| known != id);
+        if unsettled.len() >= MOST_UNSETTLED {
+            unsettled.pop_front();
+        }
+        unsettled.push_back((id.to_owned(), settled.clone()));
+    }
+
+    fn settle(&self, outcome: Outcome) -> SendResult {
+        let Outcome { settled: Settled { answer, has, never }, deferred, problem } = outcome;
+        let named = |(address, words): &(Address, String)| format!("{address}: {words}");
+        let never: Vec<String> = never.iter().map(named).collect();
+        if !deferred.is_empty() {
+            let mut why: Vec<String> = deferred.iter().map(named).collect();
+            why.extend(never);
+            if !has.is_empty() {
+                let has: Vec<String> = has.iter().map(ToString::to_string).collect();
+                why.push(format!("delivered to {}", has.join(", ")));
+            }
+            return SendResult::Transient { why: shorten(&why.join("; "), MOST).into_owned(), after: None };
+        }
+        if has.is_empty() {
+            return SendResult::Permanent { why: shorten(&never.join("; "), MOST).into_owned() };
+        }
+        let mut parts = vec![answer];
+        if !never.is_empty() {
+            parts.push(format!("not for {}", never.join("; ")));
+        }
+        parts.extend(problem.map(|p| format!("own templates not used: {p}")));
+        SendResult::Sent { answer: shorten(&parts.join("; "), MOST).into_owned(), saved: Vec::new() }
+    }
+}
+
+/// Where an attempt left the recipients.
+struct Outcome {
+    settled: Settled,
+    deferred: Vec<(Address, String)>,
+    /// What is wrong with the notifier's own templates.
+    problem: Option<String>,
+}
