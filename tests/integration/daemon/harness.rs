@@ -332,6 +332,12 @@ pub fn free_port() -> u16 {
     panic!("no port is free below 10000");
 }
 
+/// Listens on a port that was found free. Another test may be starting a program at this moment: until that program runs,
+/// it holds whatever was open here, the socket that looked at the port too.
+pub fn listen(port: u16) -> std::net::TcpListener {
+    wait_for("the port is free again", SOON, || std::net::TcpListener::bind(("127.0.0.1", port)).ok())
+}
+
 /// The count of a field that is a number.
 pub fn number(value: &Value, field: &str) -> i64 {
     value[field].as_i64().unwrap_or_else(|| panic!("{field} is no number: {value:#}"))

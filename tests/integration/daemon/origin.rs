@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::harness::free_port;
+use super::harness::{free_port, listen};
 
 /// How a path is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Origin {
     /// Listens again, on the same port.
     pub fn restart(&mut self) {
         self.stop = Arc::default();
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).unwrap();
+        let listener = listen(self.port);
         let (shared, stop) = (Arc::clone(&self.shared), Arc::clone(&self.stop));
         self.threads.push(std::thread::spawn(move || serve(&listener, &shared, &stop)));
     }

@@ -1,12 +1,12 @@
 //! People are told once when a target fails and once when it recovers, whatever breaks on the way.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::harness::{Daemon, Place, SOON, number, wait_for, wait_until};
+use super::harness::{Daemon, Place, SOON, listen, number, wait_for, wait_until};
 use super::origin::{Answer, Origin};
 
 on_both!(
@@ -56,7 +56,7 @@ struct Receiver {
 
 impl Receiver {
     fn on(port: u16) -> Receiver {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let listener = listen(port);
         let port = listener.local_addr().unwrap().port();
         let inner = Arc::new(Mutex::new(Inner { status: 200, ..Inner::default() }));
         let shared = Arc::clone(&inner);
