@@ -20,12 +20,9 @@ use crate::{persist, process};
 pub type Scenario = (&'static str, &'static str, fn(&Options) -> Outcome<Report>);
 
 /// All of them, in the order of the table.
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 8] = [
     ("10k", "10,000 targets @ 1 s", |o| rate(o, "10,000 targets @ 1 s", 10_000, "at most 1.5")),
     ("1k", "1,000 targets @ 1 s", |o| rate(o, "1,000 targets @ 1 s", 1_000, "at most 1.8")),
-    ("overload", "40,000 targets @ 1 s: more than one core can do", |o| {
-        rate(o, "40,000 targets @ 1 s: more than one core can do", 40_000, "no goal: nothing may collapse")
-    }),
     ("hang", "10,000 targets @ 1 s, one in ten hangs until its timeout", hang),
     ("idle", "100,000 idle targets", idle),
     ("start", "start: 10,000 targets @ 10 s probed once", start),
