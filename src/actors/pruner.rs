@@ -34,8 +34,9 @@ const REST_PAUSE: Duration = Duration::from_secs(600);
 pub struct Keep {
     /// Results in the main database, and statuses there that count none; `None`: for ever.
     pub results: Option<Duration>,
-    /// Notices that are done, ended incidents with their events, and statuses of targets that are gone, in state.db. Long enough for whoever
-    /// reads them to have seen them (see [`StateDb::forget_incidents`]); the main database keeps its own.
+    /// Notices that are done, ended incidents with their events, and statuses of targets that are gone, in state.db.
+    /// Long enough for whoever reads them to have seen them (see [`StateDb::forget_incidents`]); the main database keeps
+    /// its own.
     pub local: Duration,
 }
 

@@ -16,6 +16,7 @@ pub mod dial;
 pub mod files;
 pub mod happy;
 pub mod resolve;
+pub mod secrets;
 pub mod silence;
 pub mod tls;
 pub mod tls_authorities;

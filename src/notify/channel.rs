@@ -12,15 +12,13 @@ use std::time::Duration;
 
 use super::catalogue::{AddressInfo, Catalogue, Check, Input, ParamInfo, ParamType, Provider, TypeInfo};
 use super::mail::{self, Mailer};
-use super::memory::Memory;
 use super::webhook::Webhooks;
 use super::{Dialogue, SendResult};
 use crate::clock::Clock;
 use crate::model::definition::Problem;
 use crate::model::message::Message;
 use crate::model::notifier::Notifier;
-use crate::net::files::Readings;
-use crate::net::{Net, ResolverSettings};
+use crate::net::{Net, ResolverSettings, secrets};
 use crate::secret::{Secret, SecretPolicy};
 
 /// The type that is built in.
@@ -70,9 +68,6 @@ fn is_smtp(kind: &str) -> bool {
     kind.trim().eq_ignore_ascii_case(SMTP)
 }
 
-/// The files with secrets that are being read.
-static READINGS: Readings<(Arc<SecretPolicy>, Secret), Result<Secret, String>> = Readings::new();
-
 /// Sends for all notifiers; belongs to one arbiter.
 #[derive(Debug)]
 pub struct Channels {
@@ -83,8 +78,6 @@ pub struct Channels {
     clock: Clock,
     /// Ids of requests that were taken while others of the same message were not.
     taken: RefCell<VecDeque<String>>,
-    /// In tests: takes everything instead.
-    memory: Option<Memory>,
 }
 
 impl Channels {
@@ -103,14 +96,7 @@ impl Channels {
             policy,
             clock,
             taken: RefCell::default(),
-            memory: None,
         }
-    }
-
-    /// The same with a double in the place of every channel.
-    #[must_use]
-    pub fn with_memory(self, memory: Memory) -> Channels {
-        Channels { memory: Some(memory), ..self }
     }
 
     /// Sends a message; `saved` is what the first message about its incident left behind.
@@ -121,9 +107,6 @@ impl Channels {
         saved: &[(String, String)],
         dialogue: &dyn Dialogue,
     ) -> SendResult {
-        if let Some(memory) = &self.memory {
-            return memory.send(message);
-        }
         if is_smtp(&notifier.kind) {
             return self.mailer.send(notifier, message, dialogue).await;
         }
@@ -197,19 +180,7 @@ impl Channels {
     }
 
     async fn resolve(&self, name: &str, secret: &Secret) -> Result<Secret, String> {
-        let words = |e: crate::secret::SecretError| match std::error::Error::source(&e) {
-            Some(source) => format!("{e}: {source}"),
-            None => e.to_string(),
-        };
-        let result = match secret.file() {
-            None => self.policy.resolve(secret).map_err(words),
-            Some(_) => {
-                let key = (Arc::clone(&self.policy), secret.clone());
-                let (policy, secret) = key.clone();
-                let read = READINGS.read(key, move || policy.resolve(&secret).map_err(words)).await;
-                read.map_err(|e| e.to_string()).and_then(|r| r)
-            }
-        };
+        let result = secrets::resolve(&self.policy, secret).await.unwrap_or_else(|e| Err(e.to_string()));
         result.map_err(|why| format!("{name}: {why}"))
     }
 

@@ -10,7 +10,6 @@
 pub mod catalogue;
 pub mod channel;
 pub mod mail;
-pub mod memory;
 pub mod webhook;
 
 use std::time::Duration;

@@ -359,7 +359,7 @@ mod tests {
             let (answers, disk) = std::sync::mpsc::channel();
             crate::net::tls_authorities::hang("/hung/ca.pem", disk).await;
             let (more_answers, disk) = std::sync::mpsc::channel();
-            request::hang(&prober.secrets, &token, disk).await;
+            crate::net::secrets::hang(&prober.secrets, &token, disk).await;
             let others = async {
                 for _ in 0..20 {
                     let (outcome, _) = prober.probe(&plain, None).await;

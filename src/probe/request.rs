@@ -13,8 +13,8 @@ use crate::model::reason::Reason;
 use crate::model::target::{Method, Target};
 use crate::model::text::escape_controls;
 use crate::net::Observer;
-use crate::net::files::Readings;
-use crate::secret::{Secret, SecretError, SecretPolicy};
+use crate::net::secrets;
+use crate::secret::{Secret, SecretPolicy};
 
 /// An `Authorization` header that is ready to be sent.
 pub struct Authorization {
@@ -63,9 +63,6 @@ pub fn fits_header(value: &str) -> bool {
     value.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
 }
 
-/// The files with secrets that are being read, each under its policy.
-static READINGS: Readings<(Arc<SecretPolicy>, Secret), Result<Secret, String>> = Readings::new();
-
 /// A secret's value; a file is read away from this thread.
 async fn resolve(
     secret: &Secret,
@@ -73,28 +70,21 @@ async fn resolve(
     observer: &dyn Observer,
     doing: &dyn Fn() -> String,
 ) -> Result<Secret, Failure> {
-    let result = match secret.file() {
-        None => policy.resolve(secret).map_err(|e| words(&e)),
-        Some(file) => {
-            let name = || escape_controls(&format!("{}: {file}", doing())).into_owned();
-            observer.waits_for(Some(&name));
-            let key = (Arc::clone(policy), secret.clone());
-            let (policy, secret) = key.clone();
-            let read = READINGS.read(key, move || policy.resolve(&secret).map_err(|e| words(&e))).await;
-            observer.waits_for(None);
-            read.map_err(|e| Failure::new(Reason::LocalResources, format!("{}: reading it: {e}", name())))?
-        }
-    };
+    let file = secret.file().map(|file| move || escape_controls(&format!("{}: {file}", doing())).into_owned());
+    if let Some(name) = &file {
+        observer.waits_for(Some(name));
+    }
+    let read = secrets::resolve(policy, secret).await;
+    if file.is_some() {
+        observer.waits_for(None);
+    }
+    let result = read.map_err(|e| {
+        let name = file.map_or_else(doing, |name| name());
+        Failure::new(Reason::LocalResources, format!("{name}: reading it: {e}"))
+    })?;
     result.map_err(|why| {
         Failure::complete(Reason::AuthConfig, escape_controls(&format!("{}: {why}", doing())).into_owned())
     })
-}
-
-fn words(e: &SecretError) -> String {
-    match std::error::Error::source(e) {
-        Some(source) => format!("{e}: {source}"),
-        None => e.to_string(),
-    }
 }
 
 /// The whole request: line, headers, body. What a person wrote was checked before, so it can stand as it is.
@@ -181,13 +171,4 @@ fn any_secret(target: &Target, authorization: Option<&Authorization>, found: imp
 /// Whether `n` characters in a row of the secret are in the text, in whatever case.
 fn repeats(text: &str, secret: &[u8], n: usize) -> bool {
     n > 0 && secret.windows(n).any(|w| text.as_bytes().windows(n).any(|t| t.eq_ignore_ascii_case(w)))
-}
-
-/// For tests: the file of `secret` is on a disk that does not answer until `answer` gets a message or is dropped.
-#[cfg(test)]
-pub(super) async fn hang(policy: &Arc<SecretPolicy>, secret: &Secret, answer: std::sync::mpsc::Receiver<()>) {
-    let job = move || answer.recv().map_err(|e| e.to_string()).and(Err("nothing".to_owned()));
-    let key = (Arc::clone(policy), secret.clone());
-    let started = tokio::time::timeout(std::time::Duration::ZERO, READINGS.read(key, job)).await;
-    assert!(started.is_err());
 }

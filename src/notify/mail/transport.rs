@@ -31,8 +31,7 @@ use crate::clock::Clock;
 use crate::model::message::Message;
 use crate::model::notifier::Notifier;
 use crate::model::text::shorten;
-use crate::net::files::Readings;
-use crate::net::{Net, Resolver, ResolverSettings, TlsProfiles};
+use crate::net::{Net, Resolver, ResolverSettings, TlsProfiles, secrets};
 use crate::notify::{Dialogue, SendResult};
 use crate::secret::{Secret, SecretPolicy};
 
@@ -60,9 +59,6 @@ struct Settled {
     has: Vec<Address>,
     never: Vec<(Address, String)>,
 }
-
-/// References of all notifiers that are being read.
-static READINGS: Readings<(Arc<SecretPolicy>, Secret), Result<Secret, String>> = Readings::new();
 
 impl Mailer {
     /// Connects to nothing yet. References are resolved by `policy`.
@@ -207,21 +203,8 @@ impl Mailer {
     }
 
     async fn resolve(&self, name: &str, secret: &Secret, steps: &Steps<'_>) -> Result<Secret, Failed> {
-        use std::error::Error;
-        let words = |e: crate::secret::SecretError| match e.source() {
-            Some(source) => format!("{e}: {source}"),
-            None => e.to_string(),
-        };
         steps.doing(format!("while reading `{name}`"));
-        let result = match secret.file() {
-            None => self.policy.resolve(secret).map_err(words),
-            Some(_) => {
-                let key = (Arc::clone(&self.policy), secret.clone());
-                let (policy, secret) = key.clone();
-                let read = READINGS.read(key, move || policy.resolve(&secret).map_err(words)).await;
-                read.unwrap_or_else(|e| Err(e.to_string()))
-            }
-        };
+        let result = secrets::resolve(&self.policy, secret).await.unwrap_or_else(|e| Err(e.to_string()));
         // Its file may be there the next time.
         result.map_err(|why| Failed::transient(format!("`{name}` cannot be had: {why}")))
     }
