@@ -14,6 +14,7 @@ mod database;
 mod ledger;
 mod mariadb;
 mod origin;
+mod smtp;
 
 mod away;
 mod control;
@@ -29,4 +30,5 @@ mod secrets;
 mod startup;
 mod telling;
 mod telling_cli;
+mod telling_mail;
 mod wrong;

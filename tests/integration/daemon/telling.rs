@@ -22,17 +22,17 @@ on_both!(
 
 /// A message as the receiver got it.
 #[derive(Debug, Clone)]
-struct Got {
-    key: String,
-    body: Value,
+pub struct Got {
+    pub key: String,
+    pub body: Value,
 }
 
 impl Got {
-    fn event(&self) -> &str {
+    pub fn event(&self) -> &str {
         self.body["event"].as_str().unwrap()
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let items = self.body["message"]["items"].as_array().unwrap();
         let mut names: Vec<_> = items.iter().map(|i| i["target"]["name"].as_str().unwrap().to_owned()).collect();
         names.sort();
@@ -49,7 +49,7 @@ struct Inner {
 }
 
 /// The server of a WEBHOOK notifier.
-struct Receiver {
+pub struct Receiver {
     port: u16,
     inner: Arc<Mutex<Inner>>,
 }
@@ -69,7 +69,7 @@ impl Receiver {
         Receiver { port, inner }
     }
 
-    fn start() -> Receiver {
+    pub fn start() -> Receiver {
         Receiver::on(0)
     }
 
@@ -77,11 +77,11 @@ impl Receiver {
         self.inner.lock().unwrap().status = status;
     }
 
-    fn got(&self) -> Vec<Got> {
+    pub fn got(&self) -> Vec<Got> {
         self.inner.lock().unwrap().got.clone()
     }
 
-    fn wait(&self, n: usize) -> Vec<Got> {
+    pub fn wait(&self, n: usize) -> Vec<Got> {
         wait_for(&format!("{n} messages"), SOON, || Some(self.got()).filter(|g| g.len() >= n))
     }
 }
@@ -116,7 +116,7 @@ fn take(tcp: TcpStream, shared: &Mutex<Inner>) {
 }
 
 /// Adds a notifier as a person would, but one that waits for little.
-fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
+pub fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
     let mut columns = String::from("name, type, address, group_wait_ms, group_window_ms, rate_per_minute");
     let mut values = format!("'{name}', 'WEBHOOK', 'http://127.0.0.1:{port}/hunter2', 100, 0, 1000");
     for (column, value) in more {
@@ -126,7 +126,7 @@ fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
     place.db.sql(&format!("INSERT INTO notifiers ({columns}) VALUES ({values})"));
 }
 
-fn in_force(daemon: &Daemon, notifiers: usize) {
+pub fn in_force(daemon: &Daemon, notifiers: usize) {
     wait_until("notifiers are in force", SOON, || {
         let all = daemon.get("/v1/notifiers");
         all.as_array().unwrap().iter().filter(|n| n["invalid"] != json!(true)).count() == notifiers
