@@ -235,7 +235,8 @@ impl Daemon {
         assert_eq!(self.log_lines(words).len(), 1, "{}", self.log());
     }
 
-    fn wait_running(&mut self) {
+    /// Waits until it answers that it runs.
+    pub fn wait_running(&mut self) {
         wait_until("the daemon runs", SOON, || {
             assert!(self.is_alive(), "it has ended");
             self.try_request("GET", "/v1/status", None).is_ok_and(|a| a.json()["state"] == json!("running"))

@@ -30,5 +30,6 @@ mod secrets;
 mod startup;
 mod telling;
 mod telling_cli;
+mod telling_crash;
 mod telling_mail;
 mod wrong;
