@@ -163,7 +163,7 @@ impl NotifierDefinition {
         let group_wait = time("group_wait_ms", self.group_wait_ms, 0, 10 * MINUTE);
         let group_window = time("group_window_ms", self.group_window_ms, 0, HOUR);
         let retry_for = time("retry_for_ms", self.retry_for_ms, MINUTE, 30 * DAY);
-        let remind = self.remind_ms.map(|ms| time("remind_ms", ms, MINUTE, 30 * DAY));
+        let remind = self.remind_ms.map(|ms| time("remind_ms", ms, SECOND, 30 * DAY));
         let rate = check(p, "rate_per_minute", check_rate(self.rate_per_minute));
         let templates = check(p, "templates", check_templates(self.templates.as_deref().unwrap_or_default()));
         let order = |p: &Problem| NotifierDefinition::KEYS.iter().position(|k| p.field == *k);
