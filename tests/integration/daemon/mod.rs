@@ -29,6 +29,7 @@ mod schedule;
 mod secrets;
 mod startup;
 mod telling;
+mod telling_again;
 mod telling_cli;
 mod telling_crash;
 mod telling_mail;

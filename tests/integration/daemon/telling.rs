@@ -50,7 +50,7 @@ struct Inner {
 
 /// The server of a WEBHOOK notifier.
 pub struct Receiver {
-    port: u16,
+    pub port: u16,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -116,7 +116,7 @@ fn take(tcp: TcpStream, shared: &Mutex<Inner>) {
 }
 
 /// Adds a notifier as a person would, but one that waits for little.
-pub fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
+fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
     let mut columns = String::from("name, type, address, group_wait_ms, group_window_ms, rate_per_minute");
     let mut values = format!("'{name}', 'WEBHOOK', 'http://127.0.0.1:{port}/hunter2', 100, 0, 1000");
     for (column, value) in more {
