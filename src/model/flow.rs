@@ -9,7 +9,9 @@
 //!
 //! Order is kept in both: the database's watermark takes a batch only after those before it. A batch whose write has
 //! no answer goes into the spool too, under the same number: the watermark makes sure that it counts once.
-//! Transitions are made durable in state.db first, before anything else there.
+//! Transitions are made durable in state.db first, before anything else there, and before the main database gets the batch
+//! that holds them: where that alone knew them after a crash, nobody would be told. While state.db cannot be written the
+//! main database gets them all the same.
 //!
 //! Pure: the persistence actor carries out what [`Flow::next_main`] and [`Flow::next_local`] say, one at a time each.
 
@@ -83,6 +85,8 @@ pub struct Flow {
     retry_at: Mono,
     failures: u32,
     local_retry_at: Mono,
+    /// The last work for state.db failed.
+    local_fails: bool,
 }
 
 impl Flow {
@@ -103,6 +107,7 @@ impl Flow {
             retry_at: Mono(0),
             failures: 0,
             local_retry_at: Mono(0),
+            local_fails: false,
         }
     }
 
@@ -198,10 +203,21 @@ impl Flow {
             let (seq, batch) = self.front.take()?;
             MainWork { batch, seq: Some(seq) }
         } else {
+            let number = self.queue.front()?.number;
+            if self.is_ahead_of_state_db(number) {
+                return None;
+            }
             MainWork { batch: self.queue.pop_front()?, seq: None }
         };
         self.writing = Some(Writing { work: work.clone(), since: now, copied: false });
         Some(work)
+    }
+
+    /// Whether state.db is still to get a transition of this batch or of one before.
+    fn is_ahead_of_state_db(&self, number: i64) -> bool {
+        let under_way = matches!(self.local, Some(LocalWork::Transitions(n, ..)) if n <= number);
+        let waiting = self.transitions.front().is_some_and(|(n, ..)| *n <= number);
+        (under_way || waiting) && !self.local_fails
     }
 
     /// The main database has answered: the batch is there (now or since before), or it is not known to be.
@@ -254,6 +270,7 @@ impl Flow {
     /// The thread of state.db has answered.
     pub fn local_done(&mut self, done: LocalDone, now: Mono) {
         let Some(work) = self.local.take() else { return };
+        self.local_fails = done == LocalDone::Failed;
         match (work, done) {
             (LocalWork::Front, LocalDone::Front(Some(front))) => self.front = Some(front),
             // The spool is empty: what has come meanwhile is next, in order.

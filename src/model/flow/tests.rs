@@ -1,6 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A main database with a watermark, and a spool, as they behave from outside.
 #[derive(Default)]
@@ -14,11 +14,15 @@ struct World {
     lose_answer: bool,
     /// An unanswered write.
     pending: Option<MainWork>,
+    /// Batches whose transitions state.db does not have yet.
+    transitions: BTreeSet<i64>,
 }
 
 impl World {
     fn write(&mut self, batch: &Batch) {
         if batch.number > self.mark {
+            let early = self.transitions.first().is_some_and(|n| *n <= batch.number);
+            assert!(!early, "the main database alone knows a transition of {}", batch.number);
             assert_eq!(batch.number, self.mark + 1, "a hole or the wrong order");
             self.main.push(batch.number);
             self.mark = batch.number;
@@ -48,7 +52,10 @@ impl World {
                     self.spool.remove(&seq);
                     LocalDone::Done
                 }
-                LocalWork::Transitions(..) => LocalDone::Done,
+                LocalWork::Transitions(number, ..) => {
+                    self.transitions.remove(&number);
+                    LocalDone::Done
+                }
             };
             flow.local_done(done, now);
         }
@@ -58,6 +65,7 @@ impl World {
 #[derive(Debug, Clone, Copy)]
 enum Happens {
     Batch,
+    Transition,
     Up,
     Down,
     DownAfterCommit,
@@ -69,6 +77,7 @@ enum Happens {
 fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         4 => Just(Happens::Batch),
+        2 => Just(Happens::Transition),
         1 => Just(Happens::Up),
         1 => Just(Happens::Down),
         1 => Just(Happens::DownAfterCommit),
@@ -76,6 +85,22 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => Just(Happens::Hang),
         2 => any::<bool>().prop_map(Happens::Answer),
     ]
+}
+
+/// One that the next batch will hold.
+fn transition(flow: &mut Flow) {
+    let status = StatusRecord {
+        target_id: crate::model::target::TargetId(1),
+        state: Default::default(),
+        delta: Default::default(),
+    };
+    let end = crate::model::record::IncidentEnd {
+        id: 9,
+        ended_at: crate::model::time::UtcMs(1),
+        ended_by: crate::model::incident::End::Recovered,
+        facts: Box::default(),
+    };
+    flow.transition(flow.next_number(), status, IncidentChange::Ended(end));
 }
 
 proptest! {
@@ -92,6 +117,10 @@ proptest! {
                     made += 1;
                     let number = flow.next_number();
                     flow.enqueue(Batch { writer: 1, number, ..Batch::default() });
+                }
+                Happens::Transition => {
+                    world.transitions.insert(flow.next_number());
+                    transition(&mut flow);
                 }
                 Happens::Up => (world.up, world.lose_answer) = (true, false),
                 Happens::Down => (world.up, world.lose_answer) = (false, false),
@@ -153,20 +182,26 @@ fn while_held_all_goes_through_the_spool() {
 fn transitions_go_first_and_survive_a_failure() {
     let mut flow = Flow::new(1, true);
     flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
-    let status = StatusRecord {
-        target_id: crate::model::target::TargetId(1),
-        state: Default::default(),
-        delta: Default::default(),
-    };
-    let end = crate::model::record::IncidentEnd {
-        id: 9,
-        ended_at: crate::model::time::UtcMs(1),
-        ended_by: crate::model::incident::End::Recovered,
-        facts: Box::default(),
-    };
-    flow.transition(2, status, IncidentChange::Ended(end));
+    transition(&mut flow);
     assert!(matches!(flow.next_local(Mono(0)), Some(LocalWork::Transitions(2, s, _)) if s.len() == 1));
     flow.local_done(LocalDone::Failed, Mono(0));
     assert_eq!(flow.next_local(Mono(1)), None, "pauses after a failure");
     assert!(matches!(flow.next_local(Mono(1_000_000)), Some(LocalWork::Transitions(..))));
+}
+
+#[test]
+fn the_main_database_gets_no_transition_before_state_db_unless_that_cannot_be_written() {
+    for works in [true, false] {
+        let mut flow = Flow::new(1, false);
+        flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
+        transition(&mut flow);
+        flow.enqueue(Batch { writer: 1, number: 2, ..Batch::default() });
+        assert!(flow.next_main(Mono(0)).is_some_and(|w| w.batch.number == 1), "it holds none");
+        flow.main_done(true, Mono(0));
+        assert_eq!(flow.next_main(Mono(0)), None, "it waits to be durable");
+        assert!(matches!(flow.next_local(Mono(0)), Some(LocalWork::Transitions(2, ..))));
+        assert_eq!(flow.next_main(Mono(0)), None, "it is not durable yet");
+        flow.local_done(if works { LocalDone::Done } else { LocalDone::Failed }, Mono(0));
+        assert!(flow.next_main(Mono(0)).is_some_and(|w| w.batch.number == 2));
+    }
 }
