@@ -121,7 +121,6 @@ pub struct Known {
 /// state.db cannot be read.
 pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, Box<dyn std::error::Error>> {
     let local = opened.local.load_statuses()?;
-    let open_incidents = opened.local.open_incidents()?;
     let read = match &mut opened.main {
         Ok(store) => match read_main(store, clock) {
             Ok(read) => Some(read),
@@ -167,8 +166,10 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
     };
     let spooled = opened.local.spool_len().batches;
     let mut flow = Flow::new(fresh_writer(clock), spooled > 0 || !from_main);
-    if from_main
-        && let Some(batch) = merged.recovered(flow.writer(), flow.next_number(), &open_incidents, clock.utc_now())
+    let behind = merged.behind_since().filter(|_| from_main);
+    let incidents = behind.map(|since| opened.local.incidents_since(since)).transpose()?.unwrap_or_default();
+    if behind.is_some()
+        && let Some(batch) = merged.recovered(flow.writer(), flow.next_number(), &incidents, clock.utc_now())
     {
         info!(log, "transitions that the database had not taken yet are written again"; "targets" => batch.statuses.len());
         flow.enqueue(batch);
@@ -227,6 +228,8 @@ struct Facts {
     version: (i64, i64),
     /// The incident that the main database believes open.
     incident_in_main: Option<i64>,
+    /// When the newest state was looked at that the main database or the spool holds: all before is in there.
+    written_until: Option<UtcMs>,
     /// The state comes from state.db, and no batch that is still to be written holds it.
     only_local: bool,
 }
@@ -240,7 +243,8 @@ impl Merged {
     /// A status of the main database.
     fn add_main(&mut self, s: StoredStatus) {
         let incident_in_main = s.state.incident.map(|i| i.id);
-        let facts = Facts { version: (s.writer, s.number), incident_in_main, only_local: false };
+        let (version, written_until) = ((s.writer, s.number), s.state.last_updated);
+        let facts = Facts { version, incident_in_main, written_until, only_local: false };
         self.facts.insert(s.target_id, facts);
         self.states.insert(s.target_id, s.state);
     }
@@ -273,6 +277,7 @@ impl Merged {
             let facts = self.facts.entry(status.target_id).or_default();
             let mut counters = state.counters;
             counters.add(&status.delta);
+            facts.written_until = facts.written_until.max(status.state.last_updated);
             if version >= facts.version {
                 *state = status.state.clone();
                 facts.version = version;
@@ -282,22 +287,40 @@ impl Merged {
         }
     }
 
-    /// A batch with the transitions that only state.db knows: the daemon was killed before they were written.
-    fn recovered(&self, writer: i64, number: i64, open: &[Incident], now: UtcMs) -> Option<Batch> {
+    /// Since when there may be transitions that only state.db knows; `None`: there are none.
+    fn behind_since(&self) -> Option<UtcMs> {
+        let behind = self.facts.values().filter(|f| f.only_local);
+        behind.map(|f| f.written_until.unwrap_or(UtcMs(0))).min()
+    }
+
+    /// A batch with the transitions that only state.db knows: the daemon was killed before they were written. `known` are
+    /// its incidents since [`Merged::behind_since`]; those that are written already change nothing.
+    fn recovered(&self, writer: i64, number: i64, known: &[Incident], now: UtcMs) -> Option<Batch> {
         let mut batch = Batch { writer, number, ..Batch::default() };
         for (id, facts) in self.facts.iter().filter(|(_, f)| f.only_local) {
             let Some(state) = self.states.get(id) else { continue };
             let current = state.incident.map(|i| i.id);
-            if let Some(stale) = facts.incident_in_main.filter(|i| Some(*i) != current) {
+            if let Some(stale) = facts.incident_in_main.filter(|i| Some(*i) != current)
+                && !known.iter().any(|i| i.id == stale && i.ended_at.is_some())
+            {
                 let ended_at = state.last_updated.unwrap_or(now);
                 let end = IncidentEnd { id: stale, ended_at, ended_by: End::Recovered, facts: Box::default() };
                 batch.incidents.push(IncidentChange::Ended(end));
             }
-            if let Some(incident) = open.iter().find(|i| Some(i.id) == current) {
-                batch.incidents.push(IncidentChange::Opened(Box::new(incident.clone())));
-            }
             let status = StatusRecord { target_id: *id, state: state.clone(), delta: Counters::default() };
             batch.statuses.push(status);
+        }
+        for incident in known.iter().filter(|i| self.facts.get(&i.target_id).is_some_and(|f| f.only_local)) {
+            let current = self.states.get(&incident.target_id).and_then(|s| s.incident).map(|i| i.id);
+            if incident.ended_at.is_none() && current != Some(incident.id) {
+                continue;
+            }
+            batch.incidents.push(IncidentChange::Opened(Box::new(incident.clone())));
+            // The row may be there, as an open one.
+            if let (Some(ended_at), Some(ended_by)) = (incident.ended_at, incident.ended_by) {
+                let end = IncidentEnd { id: incident.id, ended_at, ended_by, facts: Box::default() };
+                batch.incidents.push(IncidentChange::Ended(end));
+            }
         }
         (!batch.is_empty()).then_some(batch)
     }
@@ -312,7 +335,10 @@ impl From<PlaceError> for StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::message::TargetFacts;
+    use crate::model::reason::Reason;
     use crate::model::state::{OpenIncident, Status};
+    use crate::model::trace::Trace;
 
     fn stored(number: i64, pass_count: i64, incident: Option<i64>) -> StoredStatus {
         let state = TargetState {
@@ -350,6 +376,36 @@ mod tests {
         let batch = merged.recovered(11, 1, &[], UtcMs(99)).unwrap();
         let end = IncidentEnd { id: 3, ended_at: UtcMs(77), ended_by: End::Recovered, facts: Box::default() };
         assert_eq!(batch.incidents, vec![IncidentChange::Ended(end)]);
+    }
+
+    #[test]
+    fn an_incident_that_began_and_ended_where_only_state_db_saw_it_is_written_whole() {
+        let mut merged = merge(vec![stored(5, 100, None)], vec![stored(6, 90, None)]);
+        assert_eq!(merged.behind_since(), Some(UtcMs(77)));
+        let incident = |id, ended_at: Option<i64>| Incident {
+            id,
+            target_id: TargetId(1),
+            started_at: UtcMs(70),
+            ended_at: ended_at.map(UtcMs),
+            ended_by: ended_at.map(|_| End::Recovered),
+            reason: Reason::Status,
+            description: String::new(),
+            first_trace: Trace::default(),
+            last_good_trace: None,
+            facts: TargetFacts::default(),
+        };
+        let unknown = incident(8, Some(80));
+        let other = Incident { target_id: TargetId(2), ..incident(9, None) };
+        let batch = merged.recovered(11, 1, &[unknown.clone(), other], UtcMs(99)).unwrap();
+        let end = IncidentEnd { id: 8, ended_at: UtcMs(80), ended_by: End::Recovered, facts: Box::default() };
+        let whole = vec![IncidentChange::Opened(Box::new(unknown)), IncidentChange::Ended(end)];
+        assert_eq!(batch.incidents, whole, "and nothing of a target that is not behind");
+        // What the spool holds is known until later.
+        let mut spooled = stored(5, 0, None).state;
+        spooled.last_updated = Some(UtcMs(79));
+        let statuses = vec![StatusRecord { target_id: TargetId(1), state: spooled, delta: Counters::default() }];
+        merged.take_in(&Batch { writer: 10, number: 5, statuses, ..Batch::default() });
+        assert_eq!(merged.behind_since(), Some(UtcMs(79)));
     }
 
     #[test]

@@ -178,6 +178,17 @@ impl StateDb {
         Ok(rows.into_iter().map(IncidentRow::into_incident).collect())
     }
 
+    /// Incidents that have not ended, and those that ended at `since` or later, the oldest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn incidents_since(&mut self, since: UtcMs) -> Result<Vec<Incident>, StoreError> {
+        let late = incidents::ended_at.is_null().or(incidents::ended_at.ge(since.0)).assume_not_null();
+        let rows: Vec<IncidentRow<'static>> =
+            self.read(|c| incidents::table.filter(late).order(incidents::id).load(c))?;
+        Ok(rows.into_iter().map(IncidentRow::into_incident).collect())
+    }
+
     /// Events after `after`, the oldest first, at most `limit`.
     ///
     /// # Errors
