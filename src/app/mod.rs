@@ -250,7 +250,11 @@ impl Daemon {
             Arc::clone(&types),
         )
         .start();
-        let keep = Keep { results: settings.persistence.keep_results, local: Keep::LOCAL };
+        let keep = Keep {
+            results: settings.persistence.keep_results,
+            notifications: settings.persistence.keep_notifications,
+            local: Keep::LOCAL,
+        };
         let pruning = Database::start_writing("db-pruner", &connector, None);
         Pruner::new(keep, clock.clone(), log.clone(), pruning, local.clone()).start();
         let telling = Database::start("db-notifier", &connector, None);

@@ -77,6 +77,7 @@ impl Engine {
     pub(super) async fn run(&mut self) {
         let mut rows = self.parts.board.notifiers.changed();
         let mut book = self.load().await;
+        self.forget_gone(&mut book);
         loop {
             let more = self.take(&mut book).await;
             let next = book.next(self.now());
@@ -93,6 +94,7 @@ impl Engine {
             let until = if self.asked.is_empty() { until } else { until.min(PARENT_LOOK) };
             tokio::select! {
                 () = self.parts.transitions.notified() => {}
+                () = self.parts.board.gone.notified() => self.forget_gone(&mut book),
                 Some(ended) = self.sending.next() => self.ended(&mut book, ended),
                 changed = rows.changed() => {
                     if changed.is_err() {
@@ -143,8 +145,17 @@ impl Engine {
             events.iter().map(|e| transition(e, |facts| self.parent_of(facts))).collect();
         if !transitions.is_empty() {
             book.take(self.now(), &transitions);
+            self.forget_gone(book);
         }
         events.len() == EVENTS as usize
+    }
+
+    /// Targets that flap and are no longer watched will not settle.
+    fn forget_gone(&self, book: &mut Book) {
+        let gone: Vec<TargetId> = book.flapping().filter(|id| !self.parts.board.is_watched(*id)).collect();
+        for target in gone {
+            book.target_gone(self.now(), target);
+        }
     }
 
     /// Finds a parent by its name.

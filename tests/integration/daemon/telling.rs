@@ -18,6 +18,7 @@ on_both!(
     a_child_is_listed_in_its_parents_message_and_raises_none,
     who_asked_for_other_targets_or_events_is_not_told,
     a_refusal_for_good_is_not_repeated_and_ends_without_a_recovery,
+    a_target_that_flaps_and_is_removed_does_not_wait_for_its_window,
 );
 
 /// A message as the receiver got it.
@@ -328,4 +329,27 @@ fn a_refusal_for_good_is_not_repeated_and_ends_without_a_recovery(place: &Place)
     let told = daemon.get("/v1/notifiers/ops");
     assert_eq!((number(&told, "pass_count"), number(&told, "fail_count")), (0, 1));
     assert_eq!(receiver.got().len(), 1);
+}
+
+fn a_target_that_flaps_and_is_removed_does_not_wait_for_its_window(place: &Place) {
+    let receiver = Receiver::start();
+    let origin = Origin::start();
+    let daemon = place.setup().extra("[notify]\nflap_changes = 2\nflap_window = \"1h\"\n").start();
+    add(place, "ops", receiver.port, &[]);
+    in_force(&daemon, 1);
+    place.db.sql("UPDATE notifiers SET group_wait_ms = 600000");
+    wait_until("its wait is in force", SOON, || notifier(&daemon, "ops")["group_wait_ms"] == json!(600_000));
+    let id = place.db.add("shop", &origin.url("/"), 100);
+    for (answer, status) in [(200, "PASS"), (500, "FAIL"), (200, "PASS"), (500, "FAIL"), (200, "PASS")] {
+        origin.answer("/", Answer::Status(answer));
+        daemon.wait_target("shop", "status", &json!(status));
+    }
+    let flapping = |state: &str| {
+        place.db.number(&format!("SELECT COUNT(*) FROM notifications WHERE event = 'flapping' AND state = '{state}'"))
+    };
+    wait_until("it flaps", SOON, || flapping("owed") == 1);
+    // Its last incident has ended: there is none that could be withdrawn.
+    place.db.sql(&format!("DELETE FROM targets WHERE id = {id}"));
+    wait_until("nobody is to be told any more", SOON, || flapping("cancelled") == 1);
+    assert!(receiver.got().is_empty());
 }
