@@ -1,5 +1,6 @@
 //! The copy for people: what was told to whom goes to the main database, when that is there.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,16 +32,17 @@ async fn once(parts: &Parts) -> Result<usize, StoreError> {
     let work = LocalQuery::new(|db| {
         let rows = db.unsynced(ROWS)?;
         let statuses = db.unsynced_statuses()?;
-        Ok((rows, statuses))
+        let incidents: Vec<i64> = rows.iter().map(|r| r.incident_id).collect();
+        Ok((rows, db.target_names(&incidents)?, statuses))
     });
-    let (rows, statuses) = answered(parts.local.send(work).await)?;
+    let (rows, names, statuses) = answered(parts.local.send(work).await)?;
     if rows.is_empty() && statuses.is_empty() {
         return Ok(0);
     }
     let copied = rows.len();
     let versions: Vec<(i64, i64)> = rows.iter().map(|r| (r.id, r.version)).collect();
     let seen: Vec<(NotifierId, i64)> = statuses.iter().map(|(id, s)| (*id, s.version)).collect();
-    let notifications: Vec<Notification> = rows.iter().filter_map(|row| notification(parts, row)).collect();
+    let notifications: Vec<Notification> = rows.iter().filter_map(|row| notification(parts, row, &names)).collect();
     let query = Query::new(move |store| {
         store.write_notifications(&notifications)?;
         store.write_notifier_statuses(&statuses)
@@ -54,7 +56,8 @@ async fn once(parts: &Parts) -> Result<usize, StoreError> {
     Ok(copied)
 }
 
-fn notification(parts: &Parts, row: &OutboxRow) -> Option<Notification> {
+/// `names`: of targets, by incident, as they were when it began.
+fn notification(parts: &Parts, row: &OutboxRow, names: &HashMap<i64, String>) -> Option<Notification> {
     let notice: Notice = serde_json::from_str(&row.body).ok()?;
     let notifiers = parts.board.notifiers.all();
     let notifier_name = notifiers.get(&notice.notifier).map(|e| e.row.name.clone()).unwrap_or_default();
@@ -66,7 +69,7 @@ fn notification(parts: &Parts, row: &OutboxRow) -> Option<Notification> {
         notifier_name,
         incident_id: notice.incident_id,
         target_id: notice.target_id,
-        target_name: target_name.unwrap_or_default(),
+        target_name: target_name.or_else(|| names.get(&notice.incident_id).cloned()).unwrap_or_default(),
         event: notice.event.as_str().to_owned(),
         number: notice.number.into(),
         state: notice.state.as_str().to_owned(),

@@ -36,7 +36,7 @@ pub struct IncidentSummary {
     pub id: i64,
     /// The target that it is about.
     pub target_id: TargetId,
-    /// The target's name, or the last one that it had.
+    /// The target's name; of one that is gone, the name that it had when the incident began.
     pub name: String,
     /// The target's tenant.
     pub tenantid: String,

@@ -219,6 +219,20 @@ impl StateDb {
         Ok(row.map(IncidentRow::into_incident))
     }
 
+    /// Names of the targets of some incidents, as they were when these began, by the incidents' ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn target_names(&mut self, ids: &[i64]) -> Result<HashMap<i64, String>, StoreError> {
+        let mut all = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(500) {
+            let of = incidents::table.filter(incidents::id.eq_any(chunk));
+            let rows: Vec<(i64, String)> = self.read(|c| of.select((incidents::id, incidents::target_name)).load(c))?;
+            all.extend(rows);
+        }
+        Ok(all)
+    }
+
     /// Forgets at most `limit` incidents that ended before `before`, with their events, the oldest first; how many it
     /// were. Open incidents stay, however old.
     ///
