@@ -29,4 +29,5 @@ mod secrets;
 mod startup;
 mod telling;
 mod telling_cli;
+mod telling_many;
 mod wrong;

@@ -23,17 +23,17 @@ on_both!(
 
 /// A message as the receiver got it.
 #[derive(Debug, Clone)]
-struct Got {
-    key: String,
-    body: Value,
+pub(super) struct Got {
+    pub key: String,
+    pub body: Value,
 }
 
 impl Got {
-    fn event(&self) -> &str {
+    pub fn event(&self) -> &str {
         self.body["event"].as_str().unwrap()
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let items = self.body["message"]["items"].as_array().unwrap();
         let mut names: Vec<_> = items.iter().map(|i| i["target"]["name"].as_str().unwrap().to_owned()).collect();
         names.sort();
@@ -46,12 +46,14 @@ struct Inner {
     got: Vec<Got>,
     /// The status that is answered; 0: none, the connection is held.
     status: u16,
+    /// Messages for which another status is answered.
+    refused: Option<fn(&Value) -> Option<u16>>,
     held: Vec<TcpStream>,
 }
 
-/// The server of a WEBHOOK notifier.
-struct Receiver {
-    port: u16,
+/// The server of a notifier.
+pub(super) struct Receiver {
+    pub port: u16,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -70,19 +72,24 @@ impl Receiver {
         Receiver { port, inner }
     }
 
-    fn start() -> Receiver {
+    pub fn start() -> Receiver {
         Receiver::on(0)
+    }
+
+    /// Another status for some messages.
+    pub fn refuse(&self, rule: fn(&Value) -> Option<u16>) {
+        self.inner.lock().unwrap().refused = Some(rule);
     }
 
     fn answer(&self, status: u16) {
         self.inner.lock().unwrap().status = status;
     }
 
-    fn got(&self) -> Vec<Got> {
+    pub fn got(&self) -> Vec<Got> {
         self.inner.lock().unwrap().got.clone()
     }
 
-    fn wait(&self, n: usize) -> Vec<Got> {
+    pub fn wait(&self, n: usize) -> Vec<Got> {
         wait_for(&format!("{n} messages"), SOON, || Some(self.got()).filter(|g| g.len() >= n))
     }
 }
@@ -104,16 +111,19 @@ fn take(tcp: TcpStream, shared: &Mutex<Inner>) {
         return;
     }
     let mut inner = shared.lock().unwrap();
-    inner.got.push(Got { key, body: serde_json::from_slice(&body).unwrap() });
-    let status = inner.status;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let status = inner.refused.and_then(|rule| rule(&body)).unwrap_or(inner.status);
+    let is_page = body.get("to").is_some();
+    inner.got.push(Got { key, body });
     let mut tcp = tcp;
     if status == 0 {
         inner.held.push(tcp);
         return;
     }
     drop(inner);
+    let answer = if is_page { r#"{"thread":"12.5"}"# } else { "ok" };
     // The sender may have been killed meanwhile.
-    drop(write!(tcp, "HTTP/1.1 {status} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"));
+    drop(write!(tcp, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}", answer.len()));
 }
 
 /// Adds a notifier as a person would, but one that waits for little.
@@ -127,7 +137,7 @@ fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
     place.db.sql(&format!("INSERT INTO notifiers ({columns}) VALUES ({values})"));
 }
 
-fn in_force(daemon: &Daemon, notifiers: usize) {
+pub(super) fn in_force(daemon: &Daemon, notifiers: usize) {
     wait_until("notifiers are in force", SOON, || {
         let all = daemon.get("/v1/notifiers");
         all.as_array().unwrap().iter().filter(|n| n["invalid"] != json!(true)).count() == notifiers
