@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalogue::{AddressInfo, Catalogue, Check, Input, ParamInfo, ParamType, Provider, Request, TypeInfo};
+use super::catalogue::{AddressInfo, Catalogue, Check, Input, Provider, Request, TypeInfo};
 use super::mail::{self, Mailer};
 use super::webhook::Webhooks;
 use super::{Course, Dialogue, SendResult};
@@ -44,20 +44,11 @@ pub fn check(catalogue: &Catalogue, notifier: &Notifier) -> Vec<Problem> {
 /// The catalogue with the built-in type among the others.
 #[must_use]
 pub fn with_mail(mut catalogue: Catalogue) -> Catalogue {
-    let param = |p: &mail::ParamInfo| ParamInfo {
-        name: p.name.to_owned(),
-        kind: ParamType::Text,
-        required: p.required,
-        secret: p.secret,
-        default: p.default.map(str::to_owned),
-        help: p.help.to_owned(),
-        ..ParamInfo::default()
-    };
     catalogue.add_built_in(TypeInfo {
         name: SMTP.into(),
         title: "Mail".into(),
         address: AddressInfo { help: mail::ADDRESS_HELP.into(), check: Check::default(), ..AddressInfo::default() },
-        params: mail::PARAMS.iter().map(param).collect(),
+        params: mail::params(),
         ..TypeInfo::default()
     });
     catalogue
