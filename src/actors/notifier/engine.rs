@@ -18,7 +18,7 @@ use crate::board::notifiers::NotifierRows;
 use crate::model::incident::Incident;
 use crate::model::message::{Message, TargetFacts};
 use crate::model::notifier::{Notifier, NotifierId, NotifierStatus};
-use crate::model::outbox::{Attempt, Book, Known, Progress, Transition};
+use crate::model::outbox::{Attempt, Book, Contents, Known, Progress, Transition};
 use crate::model::reason::Verdict;
 use crate::model::reference::TargetRef;
 use crate::model::state::Status;
@@ -213,7 +213,7 @@ impl Engine {
         let found = book.dispatch(dispatch).map(|d| d.notifier).zip(book.contents(dispatch));
         let Some((notifier_id, contents)) = found else { return };
         let wanted = contents.clone();
-        let known = self.local(move |db| known(db, &wanted.events, &wanted.incidents, &wanted.traces)).await;
+        let known = self.local(move |db| known(db, &wanted)).await;
         let message = book.message(dispatch, &contents, &known, self.now());
         let all = self.parts.board.notifiers.all();
         let notifier = all.get(&notifier_id).and_then(|e| e.in_force.clone());
@@ -315,8 +315,9 @@ async fn send(channels: &Channels, notifier: &Notifier, message: &Message, cours
 }
 
 /// What a message needs to know.
-fn known(db: &mut StateDb, events: &[i64], incidents: &[i64], traces: &[i64]) -> Result<Known, StoreError> {
-    let mut known = Known { facts: db.facts_of(events)?, ..Known::default() };
+fn known(db: &mut StateDb, contents: &Contents) -> Result<Known, StoreError> {
+    let Contents { events, incidents, traces, rest, .. } = contents;
+    let mut known = Known { facts: db.facts_of(events)?, names: db.names_of(rest)?, ..Known::default() };
     for id in incidents {
         if let Some(mut incident) = db.incident(*id)? {
             if !traces.contains(id) {

@@ -49,7 +49,7 @@ use std::time::Duration;
 
 pub use self::attempt::{Attempt, backoff};
 pub use self::book::{Book, Changes, Saved};
-pub use self::compose::{Contents, DETAILED, Known, LISTED};
+pub use self::compose::{Contents, DETAILED, Known, LISTED, NAMED};
 pub use self::next::Next;
 pub use self::progress::Progress;
 pub use self::remind::remind_gap;

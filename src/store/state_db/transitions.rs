@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::schema::{definitions, events, notify_cursor, outbox, spool};
 use super::{StateDb, codec};
@@ -206,6 +208,20 @@ impl StateDb {
             let of = events::table.filter(events::id.eq_any(chunk)).select((events::id, events::facts));
             let rows: Vec<(i64, String)> = self.read(|c| of.load(c))?;
             all.extend(rows.into_iter().filter_map(|(id, facts)| Some((id, serde_json::from_str(&facts).ok()?))));
+        }
+        Ok(all)
+    }
+
+    /// The names of the targets at some events, by the events' ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn names_of(&mut self, ids: &[i64]) -> Result<HashMap<i64, String>, StoreError> {
+        let mut all = HashMap::with_capacity(ids.len());
+        let name = || sql::<Text>("COALESCE(json_extract(facts, '$.name'), '')");
+        for chunk in ids.chunks(500) {
+            let of = events::table.filter(events::id.eq_any(chunk)).select((events::id, name()));
+            all.extend(self.read(|c| of.load::<(i64, String)>(c))?);
         }
         Ok(all)
     }
