@@ -160,6 +160,7 @@ impl Daemon {
             supervisor: supervisor.clone(),
             watcher: watcher.clone(),
             reader: reader.clone(),
+            local: local.clone(),
             database: (
                 if connector.url().is_sqlite() { "sqlite" } else { "mysql" }.into(),
                 connector.url().to_string(),

@@ -195,7 +195,9 @@ async fn one_bad_recipient_keeps_the_mail_from_nobody_else() {
     answer(mailer.send(&grey, &message("5"), &mut some, &()).await);
     assert_eq!(some.progress.has, ["grey@example.com"]);
     let mails = postfix.wait(4);
-    assert!(String::from_utf8_lossy(&mails[3]).contains("Delivered-To: grey@example.com"));
+    let mails = mails.iter().map(|m| String::from_utf8_lossy(m));
+    let fifth: Vec<_> = mails.filter(|m| m.contains("<5@mon1>")).collect();
+    assert!(fifth.len() == 1 && fifth[0].contains("Delivered-To: grey@example.com"), "{fifth:?}");
     let mut none = Course { only: vec!["gone@example.com".into()], ..Course::default() };
     let said = answer(mailer.send(&grey, &message("6"), &mut none, &()).await);
     assert!(said.contains("none of those who were told"), "{said}");

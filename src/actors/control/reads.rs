@@ -1,19 +1,21 @@
 //! Routes that only read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use actix_web::web;
 
 use super::Context;
 use super::asked::Asked;
 use super::error::ApiError;
-use crate::actors::databases::{Query, answered};
+use crate::actors::databases::{LocalQuery, Query, answered};
+use crate::actors::notifier::fresh;
 use crate::board::EntryData;
 use crate::control::api::{
     Exported, HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, TargetDetail, TargetFilter,
     TargetRef, TargetStatus, TargetSummary, Told,
 };
 use crate::model::incident::Incident;
+use crate::model::notifier::Notification;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 use crate::store::{IncidentFilter, StoreError};
@@ -141,8 +143,24 @@ pub async fn incident(context: web::Data<Context>, path: web::Path<String>) -> A
         summary: incident_summary(&incident, name.as_ref()),
         first_trace: incident.first_trace,
         last_good_trace: incident.last_good_trace,
-        notifications: notifications.into_iter().map(Told::from).collect(),
+        notifications: told(&context, id, notifications).await,
     }))
+}
+
+/// What was told: of what state.db still has, as it stands at this moment.
+async fn told(context: &Context, incident: i64, copied: Vec<Notification>) -> Vec<Told> {
+    let mut all: BTreeMap<i64, Told> = copied.into_iter().map(|n| (n.id, Told::from(n))).collect();
+    // Without it the copy has to do.
+    let local = answered(context.local.send(LocalQuery::new(move |db| fresh(db, incident))).await).unwrap_or_default();
+    for (mut notification, next_at) in local.told(&context.board) {
+        if notification.notifier_name.is_empty()
+            && let Some(known) = all.get(&notification.id)
+        {
+            notification.notifier_name.clone_from(&known.notifier_name);
+        }
+        all.insert(notification.id, Told { next_at, ..Told::from(notification) });
+    }
+    all.into_values().collect()
 }
 
 pub async fn export(context: web::Data<Context>) -> Answer<Exported> {

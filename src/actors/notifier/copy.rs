@@ -1,16 +1,13 @@
 //! The copy for people: what was told to whom goes to the main database, when that is there.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::Parts;
+use super::told::notification;
 use crate::actors::databases::{LocalQuery, Query, answered};
 use crate::model::notifier::{Notification, NotifierId};
-use crate::model::outbox::{Notice, NoticeState};
-use crate::model::time::UtcMs;
 use crate::store::StoreError;
-use crate::store::state_db::OutboxRow;
 
 /// How often is looked.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,7 +39,8 @@ async fn once(parts: &Parts) -> Result<usize, StoreError> {
     let copied = rows.len();
     let versions: Vec<(i64, i64)> = rows.iter().map(|r| (r.id, r.version)).collect();
     let seen: Vec<(NotifierId, i64)> = statuses.iter().map(|(id, s)| (*id, s.version)).collect();
-    let notifications: Vec<Notification> = rows.iter().filter_map(|row| notification(parts, row, &names)).collect();
+    let notifications: Vec<Notification> =
+        rows.iter().filter_map(|row| notification(&parts.board, row, &names)).collect();
     let query = Query::new(move |store| {
         store.write_notifications(&notifications)?;
         store.write_notifier_statuses(&statuses)
@@ -54,32 +52,4 @@ async fn once(parts: &Parts) -> Result<usize, StoreError> {
     });
     answered(parts.local.send(mark).await)?;
     Ok(copied)
-}
-
-/// `names`: of targets, by incident, as they were when it began.
-fn notification(parts: &Parts, row: &OutboxRow, names: &HashMap<i64, String>) -> Option<Notification> {
-    let notice: Notice = serde_json::from_str(&row.body).ok()?;
-    let notifiers = parts.board.notifiers.all();
-    let notifier_name = notifiers.get(&notice.notifier).map(|e| e.row.name.clone()).unwrap_or_default();
-    let target_name = parts.board.get(notice.target_id).and_then(|e| e.lock().target.as_ref().map(|t| t.name.clone()));
-    let at = |wanted: bool| notice.finished_at.filter(|_| wanted);
-    Some(Notification {
-        id: notice.id.0,
-        notifier_id: notice.notifier,
-        notifier_name,
-        incident_id: notice.incident_id,
-        target_id: notice.target_id,
-        target_name: target_name.or_else(|| names.get(&notice.incident_id).cloned()).unwrap_or_default(),
-        event: notice.event.as_str().to_owned(),
-        number: notice.number.into(),
-        state: notice.state.as_str().to_owned(),
-        message_id: notice.message_id.clone(),
-        digest_id: notice.dispatch.filter(|d| *d != notice.id.0),
-        attempts: notice.attempts.into(),
-        created_at: notice.created_at,
-        attempted_at: at(notice.attempts > 0).or(None::<UtcMs>),
-        sent_at: at(notice.state == NoticeState::Sent),
-        answer: notice.answer.clone(),
-        version: row.version,
-    })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::harness::{Daemon, Place, SOON, Setup, file, wait_until};
+use super::harness::{Daemon, Place, SOON, Setup, file, wait_for, wait_until};
 use super::origin::{Answer, Origin};
 use super::telling::{Got, Receiver, in_force};
 
@@ -12,6 +12,7 @@ on_both!(
     over_a_crash_the_recovery_stays_in_its_thread_and_nobody_gets_a_second_copy,
     the_recovery_goes_only_to_those_who_have_the_failure,
     a_digest_that_is_too_large_goes_in_pieces,
+    what_is_being_tried_is_seen_with_its_last_answer,
 );
 
 /// A provider with several recipients that keeps a value for later messages.
@@ -151,4 +152,23 @@ fn a_digest_that_is_too_large_goes_in_pieces(place: &Place) {
     assert_eq!(names.len(), 30, "each once: {names:?}");
     names.dedup();
     assert_eq!(names.len(), 30, "each once: {names:?}");
+}
+
+fn what_is_being_tried_is_seen_with_its_last_answer(place: &Place) {
+    let (receiver, origin, setup) = (Receiver::start(), Origin::start(), setup(place));
+    let daemon = setup.start();
+    receiver.refuse(|_| Some(503));
+    failing(place, &daemon, &receiver, &origin);
+    let told = wait_for("it waits for its third attempt", SOON, || {
+        let incident = daemon.get("/v1/incidents").get(0)?["id"].as_str()?.to_owned();
+        let told = daemon.get(&format!("/v1/incidents/{incident}"))["notifications"].get(0)?.clone();
+        (told["attempts"].as_i64()? >= 2 && told["next_at"].is_i64()).then_some(told)
+    });
+    assert_eq!((&told["state"], &told["notifier_name"]), (&json!("sending"), &json!("ops")), "{told:#}");
+    assert!(told["answer"].as_str().unwrap().contains("HTTP 503"), "{told:#}");
+    receiver.refuse(|_| None);
+    wait_until("it is sent", SOON, || sent(place) == 1);
+    let incident = place.db.sql("SELECT incident_id FROM notifications")[0][0].clone();
+    let told = daemon.get(&format!("/v1/incidents/{incident}"))["notifications"][0].clone();
+    assert_eq!((&told["state"], &told["next_at"]), (&json!("sent"), &json!(null)), "{told:#}");
 }
