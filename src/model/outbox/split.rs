@@ -13,6 +13,7 @@ use super::attempt::Attempt;
 use super::book::Book;
 use super::compose::LISTED;
 use super::rows::{NoticeId, NoticeState, Pace};
+use crate::model::notifier::EventKind;
 use crate::model::time::UtcMs;
 
 /// After so many messages of one notice that were refused, none taken, smaller ones are of no use.
@@ -50,7 +51,9 @@ impl Book {
         let attempts = self.dispatches.get(&dispatch).map_or(0, |d| d.attempts);
         for id in members {
             self.put_off(now, *id, true);
-            if self.notices.get(id).is_some_and(|n| n.state == NoticeState::Sending) {
+            if let Some(end) = self.superseded(*id) {
+                self.finish(now, *id, end, Some(why));
+            } else if self.notices.get(id).is_some_and(|n| n.state == NoticeState::Sending) {
                 self.edit(*id, |n| {
                     n.state = NoticeState::Owed;
                     n.dispatch = None;
@@ -63,5 +66,18 @@ impl Book {
         if !self.index.members.contains_key(&dispatch) {
             self.end_dispatch(dispatch);
         }
+    }
+
+    /// What becomes of a member that says what is no longer so: the target has settled meanwhile, or has recovered.
+    fn superseded(&self, id: NoticeId) -> Option<NoticeState> {
+        let notice = self.notices.get(&id).filter(|n| n.state == NoticeState::Sending)?;
+        let (by, end) = match notice.event {
+            EventKind::Flapping => (EventKind::Settled, NoticeState::Merged),
+            EventKind::Reminder => (EventKind::Recovery, NoticeState::Cancelled),
+            _ => return None,
+        };
+        let line = self.index.lines.get(&(notice.notifier, notice.target_id)).into_iter().flatten();
+        let mut after = line.filter(|other| **other > id).filter_map(|other| self.notices.get(other));
+        after.any(|n| n.event == by).then_some(end)
     }
 }

@@ -2,6 +2,7 @@
 
 mod examples;
 mod properties;
+mod recipients;
 mod storm;
 
 use std::collections::{BTreeMap, HashMap};
