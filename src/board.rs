@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::model::definition::{Definition, Problem};
 use crate::model::outcome::Outcome;
@@ -80,6 +80,8 @@ pub struct Seen {
 pub struct Board {
     entries: RwLock<BTreeMap<TargetId, Arc<Entry>>>,
     seen: broadcast::Sender<Arc<Seen>>,
+    /// Rings when targets were deleted or disabled.
+    pub gone: Notify,
     /// Counters of the daemon itself.
     pub statistics: Statistics,
     /// How persistence and the databases are.
@@ -102,6 +104,7 @@ impl Default for Board {
         Board {
             entries: RwLock::default(),
             seen: broadcast::channel(WATCH_BACKLOG).0,
+            gone: Notify::new(),
             statistics: Statistics::default(),
             health: Health::default(),
             notifiers: Notifiers::default(),
@@ -114,6 +117,12 @@ impl Board {
     #[must_use]
     pub fn get(&self, id: TargetId) -> Option<Arc<Entry>> {
         self.read().get(&id).cloned()
+    }
+
+    /// Whether a target is there and not disabled; one whose row never was valid may become so.
+    #[must_use]
+    pub fn is_watched(&self, id: TargetId) -> bool {
+        self.get(id).is_some_and(|entry| entry.lock().target.as_ref().is_none_or(|t| t.enabled))
     }
 
     /// Adds or replaces an entry.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  main database (thread of its own)   results older than they are kept --> statuses of targets that are gone
+//!                                      what was told longer ago than that is kept
 //!  state.db (its only thread)          notices that are done, ended incidents with their events, statuses of targets that
 //!                                      are gone
 //! ```
@@ -34,6 +35,8 @@ const REST_PAUSE: Duration = Duration::from_secs(600);
 pub struct Keep {
     /// Results in the main database, and statuses there that count none; `None`: for ever.
     pub results: Option<Duration>,
+    /// What was told to whom, in the main database; `None`: for ever.
+    pub notifications: Option<Duration>,
     /// Notices that are done, ended incidents with their events, and statuses of targets that are gone, in state.db.
     /// Long enough for whoever reads them to have seen them (see [`StateDb::forget_incidents`]); the main database keeps
     /// its own.
@@ -60,12 +63,27 @@ pub struct Pruner {
 /// What a step removes: how many rows, at most its limit.
 type Step<D> = fn(&mut D, UtcMs) -> Result<u32, StoreError>;
 
+/// What is removed from the main database, and how.
+#[derive(Clone, Copy)]
+struct Job {
+    what: &'static str,
+    /// For so long it is kept; `None`: for ever.
+    keep: Option<Duration>,
+    step: Step<Store>,
+    /// Until the next look when none is left.
+    pause: Duration,
+}
+
 fn results(store: &mut Store, before: UtcMs) -> Result<u32, StoreError> {
     store.prune_results(before, STEP)
 }
 
 fn statuses(store: &mut Store, before: UtcMs) -> Result<u32, StoreError> {
     store.prune_statuses(before, STEP)
+}
+
+fn notifications(store: &mut Store, before: UtcMs) -> Result<u32, StoreError> {
+    store.prune_notifications(before, STEP)
 }
 
 fn local(db: &mut StateDb, before: UtcMs) -> Result<u32, StoreError> {
@@ -86,18 +104,16 @@ impl Pruner {
         UtcMs(self.clock.utc_now().0.saturating_sub(keep))
     }
 
-    /// Removes from the main database until there is no more, and looks again after `pause`.
-    fn prune_main(&mut self, what: &'static str, step: Step<Store>, pause: Duration, ctx: &mut Context<Self>) {
-        let Some(keep) = self.keep.results else { return };
+    /// Removes from the main database until there is no more, and looks again after a pause.
+    fn prune_main(&mut self, job: Job, ctx: &mut Context<Self>) {
+        let Some(keep) = job.keep else { return };
         let before = self.before(keep);
-        let sent = self.main.send(Query::new(move |store| step(store, before)));
+        let sent = self.main.send(Query::new(move |store| (job.step)(store, before)));
         ctx.spawn(sent.into_actor(self).map(move |answer, actor, ctx| {
             let answer = answered(answer);
             let more = matches!(answer, Ok(n) if n >= STEP);
-            actor.main_failed = actor.say(what, answer, actor.main_failed);
-            ctx.run_later(if more { SHORT_PAUSE } else { pause }, move |actor, ctx| {
-                actor.prune_main(what, step, pause, ctx);
-            });
+            actor.main_failed = actor.say(job.what, answer, actor.main_failed);
+            ctx.run_later(if more { SHORT_PAUSE } else { job.pause }, move |actor, ctx| actor.prune_main(job, ctx));
         }));
     }
 
@@ -137,8 +153,11 @@ impl Actor for Pruner {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_later(FIRST_PAUSE, |actor, ctx| {
-            actor.prune_main("of results", results, RESULTS_PAUSE, ctx);
-            actor.prune_main("of targets that are gone", statuses, REST_PAUSE, ctx);
+            let Keep { results: keep, notifications: keep_told, .. } = actor.keep;
+            let job = |what, keep, step, pause| Job { what, keep, step, pause };
+            actor.prune_main(job("of results", keep, results, RESULTS_PAUSE), ctx);
+            actor.prune_main(job("of targets that are gone", keep, statuses, REST_PAUSE), ctx);
+            actor.prune_main(job("of what was told", keep_told, notifications, REST_PAUSE), ctx);
             actor.prune_local(ctx);
         });
     }

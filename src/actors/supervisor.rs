@@ -279,6 +279,9 @@ impl Handler<Apply> for Supervisor {
                 }
             }
         }
+        if !stops.is_empty() {
+            self.board.gone.notify_one();
+        }
         AtomicResponse::new(Box::pin(
             async move {
                 for stopping in &stops {

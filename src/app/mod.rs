@@ -6,44 +6,31 @@
 //!  stop:  target actors stop and hand over their records -> persistence writes all, to the main database or to
 //!         state.db -> lease given back -> socket removed                         within [shutdown] grace
 //! ```
+//!
+//! `startup` finds what is known, `daemon` makes the actors, `arbiters` the threads for probes, `notifying` the notifier;
+//! `stop` ends them.
 
+mod arbiters;
 mod check;
+mod daemon;
 mod notifying;
 pub mod place;
 mod startup;
+mod stop;
 mod targets;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
-use actix_rt::ArbiterHandle;
-use slog::{Logger, error, info, warn};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
+use slog::{Logger, error, info};
 
-use self::notifying::Around;
-use self::startup::{Known, Opened};
-use crate::actors::arbiter::Local;
-use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
-use crate::actors::databases::{Database, LocalDatabase, LocalQuery, Query};
-use crate::actors::notifier::{NotifierActor, StopNotifier};
-use crate::actors::persistence::{Flush, IsSafe, Limits, Persistence};
-use crate::actors::pruner::{Keep, Pruner};
-use crate::actors::supervisor::{Apply, StopAll, Supervisor};
-use crate::actors::watcher::{LookNow, Watcher, tell_notifiers, validated};
-use crate::board::Board;
+use self::daemon::Daemon;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::control::api::RunState;
-use crate::logging::{LogGuard, ResultLog};
+use crate::logging::LogGuard;
 use crate::model::ids::IdGenerator;
-use crate::model::notifier::TypeCheck;
-use crate::notify::catalogue::Catalogue;
-use crate::probe::{HttpProber, ProbeSettings, Prober};
 
 pub use check::check;
 
@@ -141,299 +128,6 @@ fn run_logged(
     drop(socket);
     drop(lock);
     Ok(code)
-}
-
-/// The running daemon.
-struct Daemon {
-    log: Logger,
-    guard: Arc<LogGuard>,
-    run_state: RunStateCell,
-    stop: Arc<Notify>,
-    supervisor: Addr<Supervisor>,
-    persistence: Addr<Persistence>,
-    watcher: Addr<Watcher>,
-    reader: Addr<Database>,
-    connector: Arc<crate::actors::databases::Connector>,
-    notifier: Addr<NotifierActor>,
-    servers: Vec<actix_web::dev::ServerHandle>,
-    arbiters: Vec<Arbiter>,
-    signals: Signals,
-}
-
-impl Daemon {
-    #[expect(clippy::too_many_arguments, reason = "this is where everything comes together")]
-    async fn start(
-        settings: &Settings,
-        clock: Clock,
-        log: Logger,
-        guard: Arc<LogGuard>,
-        opened: Opened,
-        known: Known,
-        listener: std::os::unix::net::UnixListener,
-        health: Option<std::net::TcpListener>,
-        socket_gid: u32,
-        catalogue: Arc<Catalogue>,
-    ) -> Result<Daemon, Box<dyn std::error::Error>> {
-        let signals = Signals::install()?;
-        let started = clock.now();
-        let types: Arc<TypeCheck> = notifying::types(&catalogue);
-        let transitions = Arc::new(Notify::new());
-        let board = Arc::new(Board::default());
-        let Opened { connector, main, local } = opened;
-        board.health.database.set(main.as_ref().map(|_| ()).map_err(ToString::to_string), clock.utc_now());
-        let writer = Database::start_writing("db-writer", &connector, main.ok());
-        let watching = Database::start("db-watcher", &connector, None);
-        let reader = Database::start("db-reader", &connector, None);
-        let local = LocalDatabase::start(local);
-        let limits = Limits {
-            flush_interval: settings.persistence.flush_interval,
-            batch_size: settings.persistence.batch_size,
-            queue_size: settings.persistence.queue_size,
-        };
-        let node = node_bits(known.flow.writer());
-        let persistence = Persistence::new(
-            limits,
-            Arc::clone(&board),
-            clock.clone(),
-            log.clone(),
-            writer,
-            local.clone(),
-            known.flow,
-            known.guessed,
-            Arc::clone(&transitions),
-        )
-        .start();
-        let arbiters: Vec<Arbiter> = (0..arbiter_count(settings.probe.arbiters)).map(|_| Arbiter::new()).collect();
-        let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
-        let supervisor = Supervisor::new(
-            Arc::clone(&board),
-            clock.clone(),
-            log.clone(),
-            handles.clone(),
-            persistence.clone().recipient(),
-            node,
-        )
-        .start();
-        for (handle, number) in handles.iter().zip(1u16..) {
-            let made = make_local(settings, &clock, &board, &persistence, &supervisor, &log, node.wrapping_add(number));
-            install(handle, made).await?;
-        }
-        let total = known.changed.len();
-        if known.from_main {
-            let targets: Vec<_> = known.changed.iter().filter_map(|c| c.as_ref().ok().cloned()).collect();
-            let wrong: Vec<i64> = known.changed.iter().filter_map(|c| c.as_ref().err()).map(|r| r.0.id).collect();
-            // What it could not save it saves at the next change; its thread logs nothing, the watcher does.
-            local.do_send(LocalQuery::new(move |db| {
-                db.save_all_definitions(targets.iter().map(|t| t.definition()), &wrong)
-            }));
-        }
-        let (notifiers, remembered) = known.notifiers;
-        board.notifiers.replace(remembered, &*types);
-        let told = tell_notifiers(&board, notifiers, &*types, &log);
-        known.notifier_statuses.into_iter().for_each(|(id, status)| board.notifiers.set_status(id, status));
-        if known.from_main {
-            local.do_send(LocalQuery::new(move |db| db.save_notifiers(&told.good, &told.wrong)));
-        }
-        let mut changed = validated(&known.last_good);
-        changed.extend(known.changed);
-        let states = known.states;
-        supervisor.send(Apply { changed, removed: Vec::new(), states }).await?;
-        let watcher = Watcher::new(
-            Arc::clone(&board),
-            clock.clone(),
-            log.clone(),
-            Arc::clone(&connector),
-            watching,
-            local.clone(),
-            supervisor.clone(),
-            known.rows,
-            Arc::clone(&types),
-        )
-        .start();
-        let keep = Keep { results: settings.persistence.keep_results, local: Keep::LOCAL };
-        let pruning = Database::start_writing("db-pruner", &connector, None);
-        Pruner::new(keep, clock.clone(), log.clone(), pruning, local.clone()).start();
-        let telling = Database::start("db-notifier", &connector, None);
-        let around = Around {
-            board: Arc::clone(&board),
-            clock: clock.clone(),
-            log: log.clone(),
-            local: local.clone(),
-            main: telling,
-            supervisor: supervisor.clone(),
-            transitions,
-            node,
-        };
-        let (notifying, notifier) = notifying::start(settings, Arc::clone(&catalogue), around);
-        let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
-        let context = Arc::new(ControlContext {
-            board,
-            clock: clock.clone(),
-            log: log.clone(),
-            supervisor: supervisor.clone(),
-            watcher: watcher.clone(),
-            reader: reader.clone(),
-            database: (
-                if connector.url().is_sqlite() { "sqlite" } else { "mysql" }.into(),
-                connector.url().to_string(),
-            ),
-            started,
-            run_state: run_state.clone(),
-            stop: Arc::clone(&stop),
-            log_dropped: Arc::new(guard.lost_counter()),
-            access: Access { uid: rustix::process::geteuid().as_raw(), gid: socket_gid },
-            types,
-            catalogue,
-            notifier: notifier.clone(),
-        });
-        let mut servers = Vec::new();
-        let control = serve(listener, &context)?;
-        servers.push(control.handle());
-        actix_rt::spawn(control);
-        if let Some(listener) = health {
-            let health = serve_health(listener, &run_state)?;
-            servers.push(health.handle());
-            actix_rt::spawn(health);
-        }
-        run_state.set(RunState::Running);
-        info!(log, "running"; "targets" => total, "arbiters" => handles.len(),
-            "start_ms" => u64::try_from(clock.now().since(started).as_millis()).unwrap_or(0));
-        Ok(Daemon {
-            log,
-            guard,
-            run_state,
-            stop,
-            supervisor,
-            persistence,
-            watcher,
-            reader,
-            connector,
-            notifier,
-            servers,
-            arbiters: arbiters.into_iter().chain([notifying]).collect(),
-            signals,
-        })
-    }
-
-    /// Runs until a signal or a command, then stops in order.
-    async fn until_stopped(mut self, grace: Duration) -> ExitCode {
-        loop {
-            tokio::select! {
-                _ = self.signals.terminate.recv() => break info!(self.log, "stopping on SIGTERM"),
-                _ = self.signals.interrupt.recv() => break info!(self.log, "stopping on SIGINT"),
-                () = self.stop.notified() => break info!(self.log, "stopping as asked through the control socket"),
-                _ = self.signals.hangup.recv() => {
-                    info!(self.log, "SIGHUP: the definitions are read anew, the log file is opened anew");
-                    if let Err(e) = self.guard.reopen() {
-                        error!(self.log, "the log goes on to the old file"; "error" => with_causes(&e));
-                    }
-                    self.watcher.do_send(LookNow);
-                }
-            }
-        }
-        self.run_state.set(RunState::Stopping);
-        let (supervisor, persistence) = (self.supervisor.clone(), self.persistence.clone());
-        let (reader, connector, notifier) = (self.reader.clone(), Arc::clone(&self.connector), self.notifier.clone());
-        let orderly = async move {
-            // An error means that the actor is gone, and with it what could be waited for.
-            let _stopped = supervisor.send(StopAll).await;
-            let _flushed = persistence.send(Flush).await;
-            let _told = notifier.send(StopNotifier).await;
-            let _released = reader.send(Query::new(move |store| connector.release(store))).await;
-        };
-        let in_time = tokio::select! {
-            () = orderly => true,
-            () = tokio::time::sleep(grace) => false,
-            _ = self.signals.terminate.recv() => false,
-            _ = self.signals.interrupt.recv() => false,
-        };
-        let safe = tokio::time::timeout(Duration::from_millis(500), self.persistence.send(IsSafe)).await;
-        for server in &self.servers {
-            // Bounded: streams that nobody ends are cut.
-            let _cut = tokio::time::timeout(Duration::from_secs(1), server.stop(false)).await;
-        }
-        for arbiter in &self.arbiters {
-            arbiter.stop();
-        }
-        if in_time {
-            info!(self.log, "stopped");
-            ExitCode::SUCCESS
-        } else if matches!(safe, Ok(Ok(true))) {
-            info!(self.log, "stopped; what the database has not taken yet is kept in state.db");
-            ExitCode::SUCCESS
-        } else {
-            warn!(self.log, "stopped before everything was written: the grace is over or a second signal came";
-                "grace_ms" => u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn install() -> std::io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-}
-
-/// One arbiter keeps up with 15,000 plain probes a second, and a second one costs a tenth more for each probe; more
-/// cores are used where there are many.
-fn arbiter_count(setting: usize) -> usize {
-    match setting {
-        0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 8)),
-        n => n,
-    }
-}
-
-/// The bits that tell this start's ids from those of others.
-fn node_bits(writer: i64) -> u16 {
-    u16::try_from(crate::model::ids::splitmix64(writer.cast_unsigned()) & 0x3ff).unwrap_or(0)
-}
-
-type MakeLocal = Box<dyn FnOnce() -> Result<Rc<Local>, String> + Send>;
-
-fn make_local(
-    settings: &Settings,
-    clock: &Clock,
-    board: &Arc<Board>,
-    persistence: &Addr<Persistence>,
-    supervisor: &Addr<Supervisor>,
-    log: &Logger,
-    node: u16,
-) -> MakeLocal {
-    let probe = ProbeSettings {
-        user_agent: settings.probe.user_agent.clone(),
-        body_cap: settings.probe.body_cap,
-        name_servers: (!settings.probe.name_servers.is_empty()).then(|| settings.probe.name_servers.clone()),
-        young_limit: settings.probe.young_limit,
-        ..ProbeSettings::default()
-    };
-    let (secrets, clock, board) = (settings.secrets.clone(), clock.clone(), Arc::clone(board));
-    let (sink, died) = (persistence.clone().recipient(), supervisor.clone().recipient());
-    let results = ResultLog::new(log.clone(), settings.log.results);
-    Box::new(move || {
-        let prober = HttpProber::new(probe, secrets, clock.clone()).map_err(|e| with_causes(&e))?;
-        Ok(Local::new(Prober::Http(Rc::new(prober)), clock, board, sink, results, died, node))
-    })
-}
-
-/// Makes a [`Local`] on an arbiter.
-async fn install(arbiter: &ArbiterHandle, make: MakeLocal) -> Result<(), String> {
-    let (done, installed) = tokio::sync::oneshot::channel();
-    arbiter.spawn_fn(move || {
-        // Nobody waits any more when the start has failed elsewhere.
-        let _gone = done.send(make().map(Local::install));
-    });
-    installed.await.unwrap_or_else(|_| Err("an arbiter could not be started".into()))
 }
 
 /// A fresh writer's id: time-ordered, so that a later start compares greater.

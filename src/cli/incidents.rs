@@ -133,10 +133,19 @@ fn told(all: &[Told], style: &Style) -> String {
             Cell::tinted(t.state.as_str(), tint),
             Cell::new(style.time(at)).or_short(style, || style.time_short(at)),
             Cell::new(t.attempts.to_string()),
-            Cell::new(t.answer.as_deref().unwrap_or("-")),
+            Cell::new(answer(t, style)),
         ]);
     }
     table.render(style)
+}
+
+/// The server's words, and when it is asked again.
+fn answer(t: &Told, style: &Style) -> String {
+    let words = t.answer.as_deref().unwrap_or("-");
+    match t.next_at {
+        Some(at) => format!("{words}; next at {}", style.time(Some(at))),
+        None => words.to_owned(),
+    }
 }
 
 /// Columns of a step's offset: `     1.500 ms  `.
@@ -220,6 +229,7 @@ mod tests {
             attempted_at: None,
             sent_at,
             answer: answer.map(str::to_owned),
+            next_at: None,
         };
         d.notifications = vec![
             told("fail", 0, "sent", Some(UtcMs(1_373_523_479_000)), Some("250 2.0.0 Ok")),
@@ -242,6 +252,13 @@ The probe that opened it:
             ),
             "{text}"
         );
+        d.notifications = vec![Told {
+            attempts: 3,
+            next_at: Some(UtcMs(1_373_523_494_000)),
+            ..told("fail", 0, "sending", None, Some("451 4.7.1 later"))
+        }];
+        let text = detail(&d, &Style::plain());
+        assert!(text.contains("| 3        | 451 4.7.1 later; next at 2013-07-11 06:18:14 |"), "{text}");
         let narrow = detail(&d, &Style { width: Some(80), ..Style::plain() });
         let table = narrow.lines().skip_while(|l| *l != "What was told:").skip(1).take(6);
         assert!(table.clone().all(|l| l.chars().count() <= 80), "{narrow}");

@@ -55,6 +55,7 @@ pub const KEYS: &[&str] = &[
     "persistence.batch_size",
     "persistence.queue_size",
     "persistence.keep_results",
+    "persistence.keep_notifications",
     "notify.providers",
     "notify.host",
     "notify.flap_changes",

@@ -167,6 +167,8 @@ pub struct PersistenceSettings {
     pub queue_size: usize,
     /// How long raw results are kept; `None`: for ever.
     pub keep_results: Option<Duration>,
+    /// How long the main database keeps what was told to whom; `None`: for ever.
+    pub keep_notifications: Option<Duration>,
 }
 
 /// `[notify]`
@@ -312,14 +314,19 @@ impl ProbeSettings {
 impl PersistenceSettings {
     fn read(r: &mut Reader) -> PersistenceSettings {
         let limits = Duration::from_millis(10)..=Duration::from_millis(250);
-        let keep =
-            r.get("persistence.keep_results", 7 * DAY, |g| values::duration_or_zero(g, 60 * SECOND..=3650 * DAY));
+        let mut keep = |key, default| {
+            let keep = r.get(key, default, |g| values::duration_or_zero(g, 60 * SECOND..=3650 * DAY));
+            (!keep.is_zero()).then_some(keep)
+        };
+        let keep_results = keep("persistence.keep_results", 7 * DAY);
+        let keep_notifications = keep("persistence.keep_notifications", 90 * DAY);
         PersistenceSettings {
             flush_interval: r
                 .get("persistence.flush_interval", Duration::from_millis(200), |g| values::duration(g, limits)),
             batch_size: number(r, "persistence.batch_size", 1000, 1, 5000),
             queue_size: number(r, "persistence.queue_size", 100_000, 1000, 10_000_000),
-            keep_results: (!keep.is_zero()).then_some(keep),
+            keep_results,
+            keep_notifications,
         }
     }
 }

@@ -70,6 +70,6 @@ pub struct Incident {
     pub first_trace: Trace,
     /// The trace of the last probe that had passed before, if one was seen since the start of the daemon.
     pub last_good_trace: Option<Trace>,
-    /// The target as it was then; empty where it was read back, but for its id.
+    /// The target as it was then; where it was read back only its id, name and tenant.
     pub facts: TargetFacts,
 }

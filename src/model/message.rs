@@ -31,8 +31,11 @@ pub struct Message {
     pub host: String,
     /// The worst first. One, unless it is a digest.
     pub items: Vec<Item>,
-    /// Those of a digest that are counted only, because the list would be too long.
+    /// How many more a digest stands for, because the list would be too long.
     pub more: usize,
+    /// Names of the targets of those, the worst first; not of all where there are very many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rest: Vec<String>,
 }
 
 /// What a message is.

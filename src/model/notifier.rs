@@ -5,6 +5,7 @@
 //! the catalogue of providers alone: it comes into [`NotifierDefinition::validate`] as a [`TypeCheck`].
 
 mod definition;
+mod hidden;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -77,8 +78,9 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// A notifier's definition, unchecked. Every column but name, type and address has a default.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A notifier's definition, unchecked. Every column but name, type and address has a default. Its `Debug` hides the
+/// address: that of a webhook opens a door.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NotifierDefinition {
     /// The database's id; 0 where there is none yet.
     pub id: i64,
@@ -168,8 +170,8 @@ pub struct Filter {
     pub events: Vec<EventKind>,
 }
 
-/// A notifier that is fit to be used: everything in it has been checked.
-#[derive(Debug, Clone, PartialEq)]
+/// A notifier that is fit to be used: everything in it has been checked. Its `Debug` hides the address.
+#[derive(Clone, PartialEq)]
 pub struct Notifier {
     /// The database's id.
     pub id: NotifierId,

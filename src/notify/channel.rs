@@ -5,19 +5,18 @@
 //!                '-catalogue--> secrets resolved -> requests, one after the other -> webhook
 //! ```
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalogue::{AddressInfo, Catalogue, Check, Input, ParamInfo, ParamType, Provider, TypeInfo};
+use super::catalogue::{AddressInfo, Catalogue, Check, Input, Provider, Request, TypeInfo};
 use super::mail::{self, Mailer};
 use super::webhook::Webhooks;
-use super::{Dialogue, SendResult};
+use super::{Course, Dialogue, SendResult};
 use crate::clock::Clock;
 use crate::model::definition::Problem;
 use crate::model::message::Message;
 use crate::model::notifier::Notifier;
+use crate::model::text::shorten;
 use crate::net::{Net, ResolverSettings, secrets};
 use crate::secret::{Secret, SecretPolicy};
 
@@ -27,8 +26,8 @@ pub const SMTP: &str = "SMTP";
 /// A message to a webhook must be taken within this, all its requests together.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// So many requests that were taken are remembered, so that a repeat sends only the others.
-const REMEMBERED: usize = 1000;
+/// An answer is no longer than this.
+const LONGEST_ANSWER: usize = 300;
 
 /// Everything that is wrong with what a notifier's type decides.
 #[must_use]
@@ -45,20 +44,11 @@ pub fn check(catalogue: &Catalogue, notifier: &Notifier) -> Vec<Problem> {
 /// The catalogue with the built-in type among the others.
 #[must_use]
 pub fn with_mail(mut catalogue: Catalogue) -> Catalogue {
-    let param = |p: &mail::ParamInfo| ParamInfo {
-        name: p.name.to_owned(),
-        kind: ParamType::Text,
-        required: p.required,
-        secret: p.secret,
-        default: p.default.map(str::to_owned),
-        help: p.help.to_owned(),
-        ..ParamInfo::default()
-    };
     catalogue.add_built_in(TypeInfo {
         name: SMTP.into(),
         title: "Mail".into(),
         address: AddressInfo { help: mail::ADDRESS_HELP.into(), check: Check::default(), ..AddressInfo::default() },
-        params: mail::PARAMS.iter().map(param).collect(),
+        params: mail::params(),
         ..TypeInfo::default()
     });
     catalogue
@@ -76,8 +66,6 @@ pub struct Channels {
     webhooks: Webhooks,
     policy: Arc<SecretPolicy>,
     clock: Clock,
-    /// Ids of requests that were taken while others of the same message were not.
-    taken: RefCell<VecDeque<String>>,
 }
 
 impl Channels {
@@ -95,26 +83,25 @@ impl Channels {
             webhooks: Webhooks::new(Net::new(resolver, clock.clone()), clock.clone()),
             policy,
             clock,
-            taken: RefCell::default(),
         }
     }
 
-    /// Sends a message; `saved` is what the first message about its incident left behind.
+    /// Sends a message, from where earlier attempts have left it.
     pub async fn send(
         &self,
         notifier: &Notifier,
         message: &Message,
-        saved: &[(String, String)],
+        course: &mut Course,
         dialogue: &dyn Dialogue,
     ) -> SendResult {
         if is_smtp(&notifier.kind) {
-            return self.mailer.send(notifier, message, dialogue).await;
+            return self.mailer.send(notifier, message, course, dialogue).await;
         }
         let Some(provider) = self.catalogue.get(&notifier.kind) else {
             let why = format!("its type {} is not in the catalogue any more", notifier.kind);
-            return SendResult::Permanent { why };
+            return SendResult::permanent(why);
         };
-        match tokio::time::timeout(LIMIT, self.by_provider(provider, notifier, message, saved, dialogue)).await {
+        match tokio::time::timeout(LIMIT, self.by_provider(provider, notifier, message, course, dialogue)).await {
             Ok(result) => result,
             Err(_) => SendResult::Transient {
                 why: format!("not taken within {}", humantime::format_duration(LIMIT)),
@@ -128,7 +115,7 @@ impl Channels {
         provider: &Provider,
         notifier: &Notifier,
         message: &Message,
-        saved: &[(String, String)],
+        course: &mut Course,
         dialogue: &dyn Dialogue,
     ) -> SendResult {
         let secrets = async {
@@ -148,35 +135,72 @@ impl Channels {
         };
         let now = self.clock.utc_now();
         let templates = &notifier.templates;
-        let input = Input { message, address: &address, params: &params, saved, templates, now };
+        let input = Input { message, address: &address, params: &params, saved: &course.saved, templates, now };
         let requests = match provider.requests(&input) {
             Ok(requests) => requests,
             Err(e) => {
                 dialogue.step(&format!("[FAIL] {e}"));
-                return SendResult::Permanent { why: e.to_string() };
+                return SendResult::permanent(e.to_string());
             }
         };
-        let mut last = SendResult::Sent { answer: "nothing is to be told here".into(), saved: Vec::new() };
-        let mut kept = Vec::new();
+        self.requests(&requests, course, dialogue).await
+    }
+
+    /// Sends those of a message's requests that are not settled. One that is refused keeps no other from being sent.
+    async fn requests(&self, requests: &[Request], course: &mut Course, dialogue: &dyn Dialogue) -> SendResult {
+        let told = |r: &&Request| {
+            course.only.is_empty() || r.recipient.as_ref().is_none_or(|recipient| course.only.contains(recipient))
+        };
+        let requests: Vec<&Request> = requests.iter().filter(told).collect();
+        let progress = &mut course.progress;
+        let mut put_off: Option<(String, Option<Duration>)> = None;
+        let mut about_content = true;
         for request in &requests {
-            if self.taken.borrow().contains(&request.id) {
+            if progress.taken.contains(&request.id) || progress.never.iter().any(|(id, _)| *id == request.id) {
                 continue;
             }
-            last = self.webhooks.send(request, LIMIT, dialogue).await;
-            let SendResult::Sent { saved, .. } = &mut last else { return last };
-            kept.append(saved);
-            if requests.len() > 1 {
-                let mut taken = self.taken.borrow_mut();
-                taken.push_back(request.id.clone());
-                if taken.len() > REMEMBERED {
-                    taken.pop_front();
+            match self.webhooks.send(request, LIMIT, dialogue).await {
+                SendResult::Sent { answer, saved } => {
+                    progress.answer = answer;
+                    progress.save(saved);
+                    if requests.len() > 1 {
+                        progress.taken.push(request.id.clone());
+                        let recipient = request.recipient.iter().filter(|r| !progress.has.contains(r));
+                        progress.has.extend(recipient.cloned().collect::<Vec<_>>());
+                    }
+                }
+                refused if requests.len() == 1 => return refused,
+                SendResult::Permanent { why, content } => {
+                    about_content &= content;
+                    progress.never.push((request.id.clone(), why));
+                }
+                SendResult::Transient { why, after } => {
+                    // A server that wants to be left alone is.
+                    let rest = after.is_some();
+                    put_off.get_or_insert((why, after));
+                    if rest {
+                        break;
+                    }
                 }
             }
         }
-        if let SendResult::Sent { saved, .. } = &mut last {
-            *saved = kept;
+        if let Some((why, after)) = put_off {
+            return SendResult::Transient { why, after };
         }
-        last
+        let never = progress.never.first().map(|(_, why)| why.clone());
+        match never {
+            Some(why) if !progress.is_taken() => SendResult::Permanent { why, content: about_content },
+            Some(why) => {
+                let (n, all) = (progress.never.len(), requests.len());
+                let answer = format!("{}; {n} of {all} were refused: {why}", progress.answer);
+                let answer = shorten(&answer, LONGEST_ANSWER).into_owned();
+                SendResult::Sent { answer, saved: progress.saved.clone() }
+            }
+            None if requests.is_empty() => {
+                SendResult::Sent { answer: "nothing is to be told here".into(), saved: Vec::new() }
+            }
+            None => SendResult::Sent { answer: progress.answer.clone(), saved: progress.saved.clone() },
+        }
     }
 
     async fn resolve(&self, name: &str, secret: &Secret) -> Result<Secret, String> {

@@ -14,6 +14,8 @@ pub mod webhook;
 
 use std::time::Duration;
 
+use crate::model::outbox::Progress;
+
 /// What became of an attempt. No text in it holds a secret or a control character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendResult {
@@ -35,7 +37,28 @@ pub enum SendResult {
     Permanent {
         /// What happened, for people.
         why: String,
+        /// It is what the message holds that is refused, not the sender or the receiver: less of it may be taken.
+        content: bool,
     },
+}
+
+impl SendResult {
+    /// Never by trying again, whatever the message holds.
+    #[must_use]
+    pub fn permanent(why: impl Into<String>) -> SendResult {
+        SendResult::Permanent { why: why.into(), content: false }
+    }
+}
+
+/// What an attempt goes on from; it brings `progress` up to date, however it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Course {
+    /// The only recipients that it may go to, as `progress` names them; empty for all.
+    pub only: Vec<String>,
+    /// What earlier messages about the same incident have saved.
+    pub saved: Vec<(String, String)>,
+    /// How far earlier attempts have come.
+    pub progress: Progress,
 }
 
 /// Is told each step of the dialogue with a server, as plain sentences with `***` for every secret: what a test send

@@ -60,7 +60,7 @@ impl Webhooks {
         let result = result.unwrap_or_else(|why| SendResult::Transient { why: request.clean(&why, 300), after: None });
         match &result {
             SendResult::Sent { answer, .. } => dialogue.step(&format!("Answer    [OK] {answer}")),
-            SendResult::Transient { why, .. } | SendResult::Permanent { why } => {
+            SendResult::Transient { why, .. } | SendResult::Permanent { why, .. } => {
                 dialogue.step(&format!("[FAIL] {why}"));
             }
         }
@@ -71,7 +71,7 @@ impl Webhooks {
         let url = Url::parse(request.url.expose()).map_err(|e| format!("its URL is wrong: {e}"))?;
         let tls = (url.scheme() == "https").then(TlsOptions::default);
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-            return Ok(SendResult::Permanent { why: "its URL has no host".into() });
+            return Ok(SendResult::permanent("its URL has no host"));
         };
         let endpoint = Endpoint { host, port, tls: tls.as_ref() };
         let connection = self.net.connect(endpoint, told).await.map_err(|e| e.to_string())?;

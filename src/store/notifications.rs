@@ -131,7 +131,7 @@ impl NotifierStatusRow {
 }
 
 impl Store {
-    /// Inserts these, or replaces older forms of them; of newer ones nothing is changed.
+    /// Inserts these, or replaces older forms of them; of newer ones nothing is changed. An empty name replaces none.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing of it was written, or (connection lost at the COMMIT) all of it.
@@ -142,15 +142,32 @@ impl Store {
                 for chunk in rows.chunks(ROWS) {
                     let ids: Vec<i64> = chunk.iter().map(|r| r.id).collect();
                     let there = notifications::table.filter(notifications::id.eq_any(&ids));
-                    let there: Vec<(i64, i64)> = there.select((notifications::id, notifications::version)).load(c)?;
-                    let there: HashMap<i64, i64> = there.into_iter().collect();
+                    let there = there.select((
+                        notifications::id,
+                        (notifications::version, notifications::notifier_name, notifications::target_name),
+                    ));
+                    let there: Vec<(i64, (i64, String, String))> = there.load(c)?;
+                    let mut there: HashMap<i64, (i64, String, String)> = there.into_iter().collect();
                     if there.len() < chunk.len() {
                         // Those that are there are left as they are.
                         diesel::insert_or_ignore_into(notifications::table).values(chunk).execute(c)?;
                     }
-                    for row in chunk.iter().filter(|r| there.get(&r.id).is_some_and(|v| *v < r.version)) {
+                    for row in chunk {
+                        let Some((version, notifier, target)) = there.remove(&row.id) else { continue };
+                        if version >= row.version {
+                            continue;
+                        }
                         let older = notifications::table.find(row.id).filter(notifications::version.lt(row.version));
                         diesel::update(older).set(row).execute(c)?;
+                        // Of one that is gone the name is not known any more: the one that was stands.
+                        if row.notifier_name.is_empty() && !notifier.is_empty() {
+                            let name = notifications::notifier_name.eq(notifier);
+                            diesel::update(notifications::table.find(row.id)).set(name).execute(c)?;
+                        }
+                        if row.target_name.is_empty() && !target.is_empty() {
+                            let name = notifications::target_name.eq(target);
+                            diesel::update(notifications::table.find(row.id)).set(name).execute(c)?;
+                        }
                     }
                 }
                 Ok(())

@@ -22,6 +22,8 @@ use crate::model::trace::{Event, Trace};
 
 /// Longer sentences are cut: one that does not fit its column would hold up every batch behind it.
 const MAX_DESCRIPTION: usize = 2000;
+/// What the columns of names take.
+const MAX_NAME: usize = 255;
 /// Bytes of a trace as JSON; real ones have a few KiB. Twenty incidents with two of these fit a packet of 16 MiB.
 const MAX_TRACE: usize = 256 * 1024;
 
@@ -254,6 +256,8 @@ pub(super) struct IncidentRow<'a> {
     ended_by: Option<Cow<'a, str>>,
     first_trace: String,
     last_good_trace: Option<String>,
+    target_name: Cow<'a, str>,
+    tenantid: Cow<'a, str>,
 }
 
 /// The word for an incident that is about a target.
@@ -272,6 +276,8 @@ impl<'a> IncidentRow<'a> {
             ended_by: incident.ended_by.map(|e| Cow::Borrowed(e.as_str())),
             first_trace: trace_json(&incident.first_trace)?,
             last_good_trace: incident.last_good_trace.as_ref().map(trace_json).transpose()?,
+            target_name: shorten(&incident.facts.name, MAX_NAME),
+            tenantid: shorten(&incident.facts.tenant, MAX_NAME),
         })
     }
 
@@ -288,7 +294,12 @@ impl<'a> IncidentRow<'a> {
             description: self.description.into_owned(),
             first_trace: trace(&self.first_trace),
             last_good_trace: self.last_good_trace.as_deref().map(trace),
-            facts: TargetFacts { id: self.subject_id, ..TargetFacts::default() },
+            facts: TargetFacts {
+                id: self.subject_id,
+                name: self.target_name.into_owned(),
+                tenant: self.tenantid.into_owned(),
+                ..TargetFacts::default()
+            },
         }
     }
 }

@@ -71,6 +71,8 @@ diesel::table! {
         ended_by -> Nullable<Text>,
         first_trace -> Text,
         last_good_trace -> Nullable<Text>,
+        target_name -> Text,
+        tenantid -> Text,
     }
 }
 

@@ -10,7 +10,7 @@ use skypunch::model::notifier::{EventKind, Filter, Notifier, NotifierId};
 use skypunch::model::params::{parse, write};
 use skypunch::net::ResolverSettings;
 use skypunch::notify::mail::{Mailer, samples};
-use skypunch::notify::{Dialogue, SendResult};
+use skypunch::notify::{Course, Dialogue, SendResult};
 use skypunch::secret::{Secret, SecretPolicy};
 
 use crate::postfix::{PASSWORD, Postfix, USER, ca};
@@ -95,7 +95,9 @@ async fn starttls_tls_and_plain_with_and_without_login() {
     let mailer = mailer(SecretPolicy::default());
     for (i, (params, one, two)) in ways.iter().enumerate() {
         let told = Told::default();
-        let result = mailer.send(&notifier("Night Shift <ops@example.com>", params), &fail(), &told).await;
+        let result = mailer
+            .send(&notifier("Night Shift <ops@example.com>", params), &fail(), &mut Course::default(), &told)
+            .await;
         let text = told.text();
         assert!(answer(result).starts_with("250 2.0.0 Ok: queued as"), "{text}");
         assert!(text.contains(one) && text.contains(two), "way {i}: {text}");
@@ -120,7 +122,9 @@ async fn what_arrives_is_what_was_meant() {
     item.description = format!("long {} line", "x".repeat(2000));
     let mut message = samples::message(MessageKind::Recovery, vec![item]);
     message.references = (0..30).map(|i| format!("{i}.3@mon1.example.com")).collect();
-    answer(mailer.send(&notifier("Jörg Müller <joerg@example.com>", &params), &message, &()).await);
+    answer(
+        mailer.send(&notifier("Jörg Müller <joerg@example.com>", &params), &message, &mut Course::default(), &()).await,
+    );
     let raw = postfix.wait(1).remove(0);
     assert!(raw.is_ascii() && raw.split(|b| *b == b'\n').all(|l| l.len() <= 998));
     let mail = MessageParser::default().parse(&raw).unwrap();
@@ -158,28 +162,49 @@ async fn one_bad_recipient_keeps_the_mail_from_nobody_else() {
     let to = |address: &str| notifier(address, &params);
     let message = |id: &str| Message { message_id: format!("{id}@mon1"), ..fail() };
 
-    let both = mailer.send(&to("reject@example.com, good@example.com"), &message("1"), &()).await;
+    let both =
+        mailer.send(&to("reject@example.com, good@example.com"), &message("1"), &mut Course::default(), &()).await;
     let said = answer(both);
     assert!(said.starts_with("250 2.0.0") && said.contains("not for reject@example.com: 550 5.1.1"), "{said}");
     postfix.wait(1);
 
-    let SendResult::Permanent { why } = mailer.send(&to("reject@example.com"), &message("2"), &()).await else {
+    let SendResult::Permanent { why, .. } =
+        mailer.send(&to("reject@example.com"), &message("2"), &mut Course::default(), &()).await
+    else {
         panic!()
     };
     assert!(why.contains("reject@example.com: 550 5.1.1") && why.contains("nobody of that name here"), "{why}");
 
     // Greylisted: the next attempt goes only to whom it is still owed.
     let grey = to("good@example.com, grey@example.com, reject@example.com");
-    let SendResult::Transient { why, .. } = mailer.send(&grey, &message("3"), &()).await else { panic!() };
+    let mut course = Course::default();
+    let first = mailer.send(&grey, &message("3"), &mut course, &()).await;
+    let SendResult::Transient { why, .. } = first else { panic!("{first:?}") };
     assert!(why.contains("grey@example.com: 451 4.7.1") && why.contains("delivered to good@example.com"), "{why}");
     postfix.wait(2);
-    let said = answer(mailer.send(&grey, &message("3"), &()).await);
+    assert_eq!(course.progress.has, ["good@example.com"]);
+    // As after a restart: by another sender, that knows what was stored.
+    let said = answer(self::mailer(SecretPolicy::default()).send(&grey, &message("3"), &mut course, &()).await);
     assert!(said.starts_with("250") && said.contains("not for reject@example.com"), "{said}");
     let mails = postfix.wait(3);
     let to_good = mails.iter().filter(|m| String::from_utf8_lossy(m).contains("Delivered-To: good@example.com"));
     assert_eq!(to_good.count(), 2, "one of the first message, one of the third");
 
-    let SendResult::Transient { why, .. } = mailer.send(&to("defer@example.com"), &message("4"), &()).await else {
+    // A recovery goes only to whom it may.
+    let mut some = Course { only: vec!["grey@example.com".into(), "gone@example.com".into()], ..Course::default() };
+    answer(mailer.send(&grey, &message("5"), &mut some, &()).await);
+    assert_eq!(some.progress.has, ["grey@example.com"]);
+    let mails = postfix.wait(4);
+    let mails = mails.iter().map(|m| String::from_utf8_lossy(m));
+    let fifth: Vec<_> = mails.filter(|m| m.contains("<5@mon1>")).collect();
+    assert!(fifth.len() == 1 && fifth[0].contains("Delivered-To: grey@example.com"), "{fifth:?}");
+    let mut none = Course { only: vec!["gone@example.com".into()], ..Course::default() };
+    let said = answer(mailer.send(&grey, &message("6"), &mut none, &()).await);
+    assert!(said.contains("none of those who were told"), "{said}");
+
+    let SendResult::Transient { why, .. } =
+        mailer.send(&to("defer@example.com"), &message("4"), &mut Course::default(), &()).await
+    else {
         panic!()
     };
     assert!(why.contains("450 4.2.1"), "{why}");
@@ -197,12 +222,12 @@ async fn trouble_with_login_and_certificate_is_told_without_the_password() {
     };
     let send = async |params: Secret| {
         let told = Told::default();
-        let result = mailer.send(&notifier("ops@example.com", &params), &fail(), &told).await;
+        let result = mailer.send(&notifier("ops@example.com", &params), &fail(), &mut Course::default(), &told).await;
         assert!(!told.text().contains("wrong-Secret"), "{}", told.text());
         result
     };
     let good = file.to_str().unwrap();
-    let SendResult::Permanent { why } = send(with("wrong-Secret", good)).await else { panic!() };
+    let SendResult::Permanent { why, .. } = send(with("wrong-Secret", good)).await else { panic!() };
     assert!(why.contains("AUTH PLAIN as skypunch@mail.test: 535 5.7.8"), "{why}");
 
     let stranger = other.file();
@@ -233,7 +258,7 @@ async fn a_password_from_a_file_and_a_burst_over_one_connection() {
     let told = Told::default();
     for i in 0..50 {
         let message = Message { message_id: format!("{i}@mon1"), ..fail() };
-        answer(mailer.send(&notifier, &message, &told).await);
+        answer(mailer.send(&notifier, &message, &mut Course::default(), &told).await);
     }
     postfix.wait(50);
     assert_eq!(told.text().matches("AUTH PLAIN as").count(), 1, "one login for all");

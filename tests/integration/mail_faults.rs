@@ -8,8 +8,8 @@ use std::time::Duration;
 use skypunch::clock::Clock;
 use skypunch::model::message::Message;
 use skypunch::model::params::write;
-use skypunch::notify::SendResult;
 use skypunch::notify::mail::Mailer;
+use skypunch::notify::{Course, SendResult};
 use skypunch::secret::{Secret, SecretPolicy};
 
 use crate::mail::{Told, fail, holds_no_secret, mailer, notifier};
@@ -124,8 +124,13 @@ fn act(out: &mut TcpStream, input: &mut BufReader<TcpStream>, act: Option<Act>, 
 }
 
 async fn send(mailer: &Mailer, params: &Secret, message: &Message) -> (SendResult, String) {
+    send_on(mailer, params, message, &mut Course::default()).await
+}
+
+/// A further attempt.
+async fn send_on(mailer: &Mailer, params: &Secret, message: &Message, course: &mut Course) -> (SendResult, String) {
     let told = Told::default();
-    let result = mailer.send(&notifier("a@example.com, b@example.com", params), message, &told).await;
+    let result = mailer.send(&notifier("a@example.com, b@example.com", params), message, course, &told).await;
     let text = format!("{result:?}\n{}", told.text());
     holds_no_secret(&text);
     assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
@@ -189,7 +194,10 @@ async fn codes_decide_whether_it_is_tried_again() {
         let params = server.params(&[("user", USER), ("password", PASSWORD), ("auth", "plain")]);
         let (result, text) = send(&mailer(SecretPolicy::default()), &params, &fail()).await;
         let (why, for_ever) = match result {
-            SendResult::Permanent { why } => (why, true),
+            SendResult::Permanent { why, content } => {
+                assert_eq!(content, words.starts_with("552"), "{stage} {words}: about the mail itself");
+                (why, true)
+            }
             SendResult::Transient { why, .. } => (why, false),
             SendResult::Sent { .. } => panic!("{stage}: {text}"),
         };
@@ -241,7 +249,7 @@ async fn a_waiting_connection_that_died_is_replaced_once_before_the_mail() {
 }
 
 #[tokio::test]
-async fn who_has_the_mail_counts_when_the_rest_is_refused_for_ever_later() {
+async fn who_has_the_mail_is_known_when_the_rest_is_refused_for_ever_later() {
     // b@ is deferred at first; then the server refuses the whole mail.
     let script = |n: usize, word: &str, rcpts: &Mutex<usize>| match word {
         "RCPT" => {
@@ -255,11 +263,14 @@ async fn who_has_the_mail_counts_when_the_rest_is_refused_for_ever_later() {
     let rcpts = Mutex::new(0);
     let server = Faulty::start(move |n, word| script(n, word, &rcpts));
     let (mailer, params) = (mailer(SecretPolicy::default()), server.params(&[("timeout", "20s")]));
-    let why = transient(send(&mailer, &params, &fail()).await.0);
+    let mut course = Course::default();
+    let why = transient(send_on(&mailer, &params, &fail(), &mut course).await.0);
     assert!(why.contains("b@example.com: 451 4.7.1") && why.contains("delivered to a@example.com"), "{why}");
-    let (result, _) = send(&mailer, &params, &fail()).await;
-    let SendResult::Sent { answer, .. } = result else { panic!("{result:?}") };
-    assert!(answer.contains("250 2.0.0 accepted") && answer.contains("554 5.7.1 not any more"), "{answer}");
+    let (result, _) = send_on(&mailer, &params, &fail(), &mut course).await;
+    let SendResult::Permanent { why, .. } = result else { panic!("{result:?}") };
+    assert!(why.contains("554 5.7.1 not any more"), "{why}");
+    assert_eq!(course.progress.has, ["a@example.com"]);
+    assert!(course.progress.answer.contains("250 2.0.0 accepted"), "{course:?}");
 }
 
 #[tokio::test]
@@ -306,7 +317,7 @@ async fn slow_answers_are_waited_for_and_nonsense_is_named() {
     }
     let latin = Faulty::start(|_, word| (word == "MAIL").then(|| Act::Say(b"550 f\xfcr Sie nicht\r\n".to_vec())));
     let (result, _) = send(&mailer(SecretPolicy::default()), &latin.params(&[]), &fail()).await;
-    let SendResult::Permanent { why } = result else { panic!("{result:?}") };
+    let SendResult::Permanent { why, .. } = result else { panic!("{result:?}") };
     assert!(why.contains("550 f?r Sie nicht"), "{why}");
     let flood = Faulty::start(|_, word| (word == "EHLO").then_some(Act::Flood));
     let (result, _) = send(&mailer(SecretPolicy::default()), &flood.params(&[("timeout", "20s")]), &fail()).await;
@@ -322,7 +333,7 @@ async fn a_server_that_repeats_the_password_is_not_quoted() {
         let server = Faulty::start(move |_, word| (word == "AUTH").then(|| say(&said)));
         let params = server.params(&[("user", USER), ("password", PASSWORD), ("auth", "plain")]);
         let (result, text) = send(&mailer(SecretPolicy::default()), &params, &fail()).await;
-        let SendResult::Permanent { why } = result else { panic!("{result:?}") };
+        let SendResult::Permanent { why, .. } = result else { panic!("{result:?}") };
         assert!(why.contains("not shown") && why.contains("535"), "{why}\n{text}");
         assert!(!text.contains(&words), "{text}");
     }

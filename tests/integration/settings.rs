@@ -50,6 +50,7 @@ fn without_anything_the_defaults_of_the_user_hold() {
     assert_eq!(s.control.socket, Path::new("/home/a/.local/state/skypunch/run/control.sock"));
     assert_eq!((s.log.level, s.log.format, s.log.results), (LogLevel::Info, LogFormat::Terminal, LogResults::All));
     assert_eq!(s.persistence.keep_results, Some(Duration::from_secs(7 * 86_400)));
+    assert_eq!(s.persistence.keep_notifications, Some(Duration::from_secs(90 * 86_400)));
     assert_eq!((s.http.listen, s.state.max_size), (None, 128 << 20));
 
     let file = config.path().join("skypunch/skypunch.toml");
@@ -86,6 +87,7 @@ fn every_kind_of_value_can_come_from_the_environment() {
         ("SKYPUNCH__PROBE__NAME_SERVERS", "192.0.2.1, [2001:db8::1]:5353"),
         ("SKYPUNCH__STATE__MAX_SIZE", "1GiB"),
         ("SKYPUNCH__PERSISTENCE__KEEP_RESULTS", "0"),
+        ("SKYPUNCH__PERSISTENCE__KEEP_NOTIFICATIONS", "2h"),
         ("SKYPUNCH__SECRETS__FOLDERS", "/a,/b"),
         ("SKYPUNCH__HTTP__LISTEN", "[::1]:8611"),
         ("SKYPUNCH_TEST_MYSQL_URL", "belongs to others"),
@@ -98,6 +100,7 @@ fn every_kind_of_value_can_come_from_the_environment() {
     let servers: [SocketAddr; 2] = ["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:5353".parse().unwrap()];
     assert_eq!((s.probe.arbiters, s.probe.name_servers.as_slice()), (3, servers.as_slice()));
     assert_eq!((s.state.max_size, s.persistence.keep_results), (1 << 30, None));
+    assert_eq!(s.persistence.keep_notifications, Some(Duration::from_secs(7200)));
     assert_eq!(s.secrets.folders, [Path::new("/a"), Path::new("/b")]);
     assert_eq!(s.secrets.credentials.as_deref(), Some(Path::new("/run/credentials/skypunch")));
 }

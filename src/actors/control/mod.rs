@@ -29,7 +29,7 @@ use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use slog::Logger;
 use tokio::sync::Notify;
 
-use super::databases::Database;
+use super::databases::{Database, LocalDatabase};
 use super::notifier::NotifierActor;
 use super::supervisor::Supervisor;
 use super::watcher::Watcher;
@@ -59,6 +59,8 @@ pub struct Context {
     pub watcher: Addr<Watcher>,
     /// Reads and edits in the main database.
     pub reader: Addr<Database>,
+    /// state.db.
+    pub local: Addr<LocalDatabase>,
     /// `sqlite` or `mysql`, and the URL without its password.
     pub database: (String, String),
     /// When the daemon started.

@@ -1,19 +1,21 @@
 //! Routes that only read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use actix_web::web;
 
 use super::Context;
 use super::asked::Asked;
 use super::error::ApiError;
-use crate::actors::databases::{Query, answered};
+use crate::actors::databases::{LocalQuery, Query, answered};
+use crate::actors::notifier::fresh;
 use crate::board::EntryData;
 use crate::control::api::{
     Exported, HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, TargetDetail, TargetFilter,
     TargetRef, TargetStatus, TargetSummary, Told,
 };
 use crate::model::incident::Incident;
+use crate::model::notifier::Notification;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 use crate::store::{IncidentFilter, StoreError};
@@ -91,7 +93,7 @@ pub async fn detail(context: &Context, id: TargetId) -> Result<TargetDetail, Api
         // The database knows how it began; without it the last outcome has to do.
         let stored = ask(context, move |store| store.incident(open.id)).await.ok().flatten();
         detail.open_incident = Some(match stored {
-            Some(incident) => incident_summary(&incident, &name),
+            Some(incident) => incident_summary(&incident, Some(&name)),
             None => IncidentSummary {
                 id: open.id,
                 target_id: id,
@@ -127,8 +129,7 @@ pub async fn incidents(context: web::Data<Context>, query: Asked<IncidentQuery>)
     let rows = ask(&context, move |store| store.incidents(&filter, limit)).await?;
     let names: HashMap<TargetId, (String, String)> =
         context.board.all().into_iter().map(|(id, entry)| (id, entry.lock().name())).collect();
-    let none = (String::new(), String::new());
-    Ok(web::Json(rows.iter().map(|i| incident_summary(i, names.get(&i.target_id).unwrap_or(&none))).collect()))
+    Ok(web::Json(rows.iter().map(|i| incident_summary(i, names.get(&i.target_id))).collect()))
 }
 
 pub async fn incident(context: web::Data<Context>, path: web::Path<String>) -> Answer<IncidentDetail> {
@@ -137,13 +138,29 @@ pub async fn incident(context: web::Data<Context>, path: web::Path<String>) -> A
     let (incident, notifications) =
         ask(&context, move |store| Ok((store.incident(id)?, store.notifications(id)?))).await?;
     let incident = incident.ok_or_else(missing)?;
-    let name = context.board.get(incident.target_id).map(|e| e.lock().name()).unwrap_or_default();
+    let name = context.board.get(incident.target_id).map(|e| e.lock().name());
     Ok(web::Json(IncidentDetail {
-        summary: incident_summary(&incident, &name),
+        summary: incident_summary(&incident, name.as_ref()),
         first_trace: incident.first_trace,
         last_good_trace: incident.last_good_trace,
-        notifications: notifications.into_iter().map(Told::from).collect(),
+        notifications: told(&context, id, notifications).await,
     }))
+}
+
+/// What was told: of what state.db still has, as it stands at this moment.
+async fn told(context: &Context, incident: i64, copied: Vec<Notification>) -> Vec<Told> {
+    let mut all: BTreeMap<i64, Told> = copied.into_iter().map(|n| (n.id, Told::from(n))).collect();
+    // Without it the copy has to do.
+    let local = answered(context.local.send(LocalQuery::new(move |db| fresh(db, incident))).await).unwrap_or_default();
+    for (mut notification, next_at) in local.told(&context.board) {
+        if notification.notifier_name.is_empty()
+            && let Some(known) = all.get(&notification.id)
+        {
+            notification.notifier_name.clone_from(&known.notifier_name);
+        }
+        all.insert(notification.id, Told { next_at, ..Told::from(notification) });
+    }
+    all.into_values().collect()
 }
 
 pub async fn export(context: web::Data<Context>) -> Answer<Exported> {
@@ -157,12 +174,15 @@ pub async fn export(context: web::Data<Context>) -> Answer<Exported> {
     }))
 }
 
-fn incident_summary(incident: &Incident, (tenantid, name): &(String, String)) -> IncidentSummary {
+/// `known`: tenant and name of the target, where it is still there.
+fn incident_summary(incident: &Incident, known: Option<&(String, String)>) -> IncidentSummary {
+    let then = (incident.facts.tenant.clone(), incident.facts.name.clone());
+    let (tenantid, name) = known.cloned().unwrap_or(then);
     IncidentSummary {
         id: incident.id,
         target_id: incident.target_id,
-        name: name.clone(),
-        tenantid: tenantid.clone(),
+        name,
+        tenantid,
         started_at: incident.started_at,
         ended_at: incident.ended_at,
         ended_by: incident.ended_by,

@@ -73,7 +73,7 @@ fn now_us(clock: &Clock) -> i64 {
 fn outcome(sent: SendResult, at_us: i64) -> SampleResult {
     let (sent, answer) = match sent {
         SendResult::Sent { answer, saved: _ } => (true, answer),
-        SendResult::Transient { why, after: None } | SendResult::Permanent { why } => (false, why),
+        SendResult::Transient { why, after: None } | SendResult::Permanent { why, .. } => (false, why),
         SendResult::Transient { why, after: Some(after) } => {
             (false, format!("{why}; the server wants to be left alone for {} s", after.as_secs()))
         }
@@ -94,6 +94,6 @@ mod tests {
         let busy = SendResult::Transient { why: "429".into(), after: Some(Duration::from_secs(30)) };
         let busy = outcome(busy, 8);
         assert_eq!((busy.sent, busy.answer.as_str()), (false, "429; the server wants to be left alone for 30 s"));
-        assert!(!outcome(SendResult::Permanent { why: "gone".into() }, 9).sent);
+        assert!(!outcome(SendResult::permanent("gone"), 9).sent);
     }
 }

@@ -4,12 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Parts;
+use super::told::notification;
 use crate::actors::databases::{LocalQuery, Query, answered};
 use crate::model::notifier::{Notification, NotifierId};
-use crate::model::outbox::{Notice, NoticeState};
-use crate::model::time::UtcMs;
 use crate::store::StoreError;
-use crate::store::state_db::OutboxRow;
 
 /// How often is looked.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -31,16 +29,18 @@ async fn once(parts: &Parts) -> Result<usize, StoreError> {
     let work = LocalQuery::new(|db| {
         let rows = db.unsynced(ROWS)?;
         let statuses = db.unsynced_statuses()?;
-        Ok((rows, statuses))
+        let incidents: Vec<i64> = rows.iter().map(|r| r.incident_id).collect();
+        Ok((rows, db.target_names(&incidents)?, statuses))
     });
-    let (rows, statuses) = answered(parts.local.send(work).await)?;
+    let (rows, names, statuses) = answered(parts.local.send(work).await)?;
     if rows.is_empty() && statuses.is_empty() {
         return Ok(0);
     }
     let copied = rows.len();
     let versions: Vec<(i64, i64)> = rows.iter().map(|r| (r.id, r.version)).collect();
     let seen: Vec<(NotifierId, i64)> = statuses.iter().map(|(id, s)| (*id, s.version)).collect();
-    let notifications: Vec<Notification> = rows.iter().filter_map(|row| notification(parts, row)).collect();
+    let notifications: Vec<Notification> =
+        rows.iter().filter_map(|row| notification(&parts.board, row, &names)).collect();
     let query = Query::new(move |store| {
         store.write_notifications(&notifications)?;
         store.write_notifier_statuses(&statuses)
@@ -52,31 +52,4 @@ async fn once(parts: &Parts) -> Result<usize, StoreError> {
     });
     answered(parts.local.send(mark).await)?;
     Ok(copied)
-}
-
-fn notification(parts: &Parts, row: &OutboxRow) -> Option<Notification> {
-    let notice: Notice = serde_json::from_str(&row.body).ok()?;
-    let notifiers = parts.board.notifiers.all();
-    let notifier_name = notifiers.get(&notice.notifier).map(|e| e.row.name.clone()).unwrap_or_default();
-    let target_name = parts.board.get(notice.target_id).and_then(|e| e.lock().target.as_ref().map(|t| t.name.clone()));
-    let at = |wanted: bool| notice.finished_at.filter(|_| wanted);
-    Some(Notification {
-        id: notice.id.0,
-        notifier_id: notice.notifier,
-        notifier_name,
-        incident_id: notice.incident_id,
-        target_id: notice.target_id,
-        target_name: target_name.unwrap_or_default(),
-        event: notice.event.as_str().to_owned(),
-        number: notice.number.into(),
-        state: notice.state.as_str().to_owned(),
-        message_id: notice.message_id.clone(),
-        digest_id: notice.dispatch.filter(|d| *d != notice.id.0),
-        attempts: notice.attempts.into(),
-        created_at: notice.created_at,
-        attempted_at: at(notice.attempts > 0).or(None::<UtcMs>),
-        sent_at: at(notice.state == NoticeState::Sent),
-        answer: notice.answer.clone(),
-        version: row.version,
-    })
 }

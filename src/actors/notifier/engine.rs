@@ -18,14 +18,14 @@ use crate::board::notifiers::NotifierRows;
 use crate::model::incident::Incident;
 use crate::model::message::{Message, TargetFacts};
 use crate::model::notifier::{Notifier, NotifierId, NotifierStatus};
-use crate::model::outbox::{Attempt, Book, Known, Transition};
+use crate::model::outbox::{Attempt, Book, Contents, Known, Progress, Transition};
 use crate::model::reason::Verdict;
 use crate::model::reference::TargetRef;
 use crate::model::state::Status;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
-use crate::notify::SendResult;
 use crate::notify::channel::Channels;
+use crate::notify::{Course, SendResult};
 use crate::store::{StateDb, StoreError};
 
 /// Events taken at once.
@@ -34,15 +34,14 @@ const EVENTS: u32 = 1000;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a parent is looked at whose verdict is waited for.
 const PARENT_LOOK: Duration = Duration::from_millis(200);
-/// Values that answers left behind, for messages about the same incident; the oldest go first.
-const SAVED: usize = 10_000;
 
 /// An attempt that has ended.
 struct Ended {
     dispatch: i64,
     notifier: NotifierId,
-    incidents: Vec<i64>,
     result: SendResult,
+    /// How far the message is with it.
+    progress: Progress,
 }
 
 /// The loop and what it knows.
@@ -52,8 +51,6 @@ pub(super) struct Engine {
     sending: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
     statuses: HashMap<NotifierId, NotifierStatus>,
     changed_statuses: Vec<NotifierId>,
-    /// By (notifier, incident): what the first message about it left behind.
-    saved: HashMap<(NotifierId, i64), Vec<(String, String)>>,
     /// Parents that were asked to be probed, and when.
     asked: HashMap<TargetId, UtcMs>,
     in_trouble: bool,
@@ -67,7 +64,6 @@ impl Engine {
             sending: FuturesUnordered::new(),
             statuses: HashMap::new(),
             changed_statuses: Vec::new(),
-            saved: HashMap::new(),
             asked: HashMap::new(),
             in_trouble: false,
         }
@@ -77,6 +73,7 @@ impl Engine {
     pub(super) async fn run(&mut self) {
         let mut rows = self.parts.board.notifiers.changed();
         let mut book = self.load().await;
+        self.forget_gone(&mut book);
         loop {
             let more = self.take(&mut book).await;
             let next = book.next(self.now());
@@ -93,6 +90,7 @@ impl Engine {
             let until = if self.asked.is_empty() { until } else { until.min(PARENT_LOOK) };
             tokio::select! {
                 () = self.parts.transitions.notified() => {}
+                () = self.parts.board.gone.notified() => self.forget_gone(&mut book),
                 Some(ended) = self.sending.next() => self.ended(&mut book, ended),
                 changed = rows.changed() => {
                     if changed.is_err() {
@@ -143,8 +141,17 @@ impl Engine {
             events.iter().map(|e| transition(e, |facts| self.parent_of(facts))).collect();
         if !transitions.is_empty() {
             book.take(self.now(), &transitions);
+            self.forget_gone(book);
         }
         events.len() == EVENTS as usize
+    }
+
+    /// Targets that flap and are no longer watched will not settle.
+    fn forget_gone(&self, book: &mut Book) {
+        let gone: Vec<TargetId> = book.flapping().filter(|id| !self.parts.board.is_watched(*id)).collect();
+        for target in gone {
+            book.target_gone(self.now(), target);
+        }
     }
 
     /// Finds a parent by its name.
@@ -206,30 +213,31 @@ impl Engine {
         let found = book.dispatch(dispatch).map(|d| d.notifier).zip(book.contents(dispatch));
         let Some((notifier_id, contents)) = found else { return };
         let wanted = contents.clone();
-        let known = self.local(move |db| known(db, &wanted.events, &wanted.incidents, &wanted.traces)).await;
-        let incidents = contents.incidents.clone();
+        let known = self.local(move |db| known(db, &wanted)).await;
         let message = book.message(dispatch, &contents, &known, self.now());
         let all = self.parts.board.notifiers.all();
         let notifier = all.get(&notifier_id).and_then(|e| e.in_force.clone());
         let (Some(message), Some(notifier)) = (message, notifier) else {
-            let why = "the notifier is gone".to_owned();
-            self.ended(
-                book,
-                Ended { dispatch, notifier: notifier_id, incidents, result: SendResult::Permanent { why } },
-            );
+            let result = SendResult::permanent("the notifier is gone");
+            let progress = book.dispatch(dispatch).map(|d| d.progress.clone()).unwrap_or_default();
+            self.ended(book, Ended { dispatch, notifier: notifier_id, result, progress });
             return;
         };
-        let saved = incidents.first().and_then(|i| self.saved.get(&(notifier_id, *i))).cloned().unwrap_or_default();
+        let mut course = Course {
+            only: book.audience(dispatch).to_vec(),
+            saved: book.saved(dispatch).to_vec(),
+            progress: book.dispatch(dispatch).map(|d| d.progress.clone()).unwrap_or_default(),
+        };
         let channels = Rc::clone(&self.channels);
         self.sending.push(Box::pin(async move {
-            let result = send(&channels, &notifier, &message, &saved).await;
-            Ended { dispatch, notifier: notifier_id, incidents, result }
+            let result = send(&channels, &notifier, &message, &mut course).await;
+            Ended { dispatch, notifier: notifier_id, result, progress: course.progress }
         }));
     }
 
     fn ended(&mut self, book: &mut Book, ended: Ended) {
         let now = self.now();
-        let Ended { dispatch, notifier, incidents, result } = ended;
+        let Ended { dispatch, notifier, result, progress } = ended;
         let status = self.statuses.entry(notifier).or_default();
         let told = match &result {
             SendResult::Sent { answer, .. } => {
@@ -237,7 +245,7 @@ impl Engine {
                 status.last_sent_at = Some(now);
                 answer.clone()
             }
-            SendResult::Transient { why, .. } | SendResult::Permanent { why } => {
+            SendResult::Transient { why, .. } | SendResult::Permanent { why, .. } => {
                 status.fail_count += 1;
                 status.last_failed_at = Some(now);
                 why.clone()
@@ -248,14 +256,8 @@ impl Engine {
         self.changed_statuses.push(notifier);
         let log = &self.parts.log;
         let attempt = match result {
-            SendResult::Sent { answer, saved } => {
+            SendResult::Sent { answer, .. } => {
                 info!(log, "told"; "notifier" => %notifier, "message" => dispatch, "answer" => &told);
-                if let (false, Some(incident)) = (saved.is_empty(), incidents.first()) {
-                    if self.saved.len() >= SAVED {
-                        self.saved.clear();
-                    }
-                    self.saved.entry((notifier, *incident)).or_insert(saved);
-                }
                 Attempt::Sent { answer }
             }
             SendResult::Transient { why, after } => {
@@ -263,13 +265,13 @@ impl Engine {
                     "message" => dispatch, "why" => &told);
                 Attempt::Transient { why, after }
             }
-            SendResult::Permanent { why } => {
+            SendResult::Permanent { why, content } => {
                 error!(log, "a message was refused for good"; "notifier" => %notifier, "message" => dispatch, "why" => &told);
-                Attempt::Permanent { why }
+                Attempt::Permanent { why, content }
             }
         };
         let seed = u64::try_from(dispatch).unwrap_or(0) ^ self.parts.clock.now().0;
-        book.attempted(now, dispatch, &attempt, seed);
+        book.attempted(now, dispatch, &attempt, progress, seed);
     }
 
     /// Does something with state.db; tries again until it works.
@@ -303,9 +305,9 @@ fn in_force(rows: &NotifierRows) -> Vec<Notifier> {
 }
 
 /// Sends, and survives a panic of what it sends with: that is the message's trouble alone.
-async fn send(channels: &Channels, notifier: &Notifier, message: &Message, saved: &[(String, String)]) -> SendResult {
+async fn send(channels: &Channels, notifier: &Notifier, message: &Message, course: &mut Course) -> SendResult {
     use futures_util::FutureExt;
-    let sent = channels.send(notifier, message, saved, &());
+    let sent = channels.send(notifier, message, course, &());
     std::panic::AssertUnwindSafe(sent).catch_unwind().await.unwrap_or_else(|_| SendResult::Transient {
         why: "sending it panicked: this is a fault of skypunch".into(),
         after: Some(Duration::from_secs(60)),
@@ -313,8 +315,9 @@ async fn send(channels: &Channels, notifier: &Notifier, message: &Message, saved
 }
 
 /// What a message needs to know.
-fn known(db: &mut StateDb, events: &[i64], incidents: &[i64], traces: &[i64]) -> Result<Known, StoreError> {
-    let mut known = Known { facts: db.facts_of(events)?, ..Known::default() };
+fn known(db: &mut StateDb, contents: &Contents) -> Result<Known, StoreError> {
+    let Contents { events, incidents, traces, rest, .. } = contents;
+    let mut known = Known { facts: db.facts_of(events)?, names: db.names_of(rest)?, ..Known::default() };
     for id in incidents {
         if let Some(mut incident) = db.incident(*id)? {
             if !traces.contains(id) {

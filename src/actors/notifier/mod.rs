@@ -14,6 +14,7 @@ mod copy;
 mod engine;
 mod rows;
 mod sample;
+mod told;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::notify::SendResult;
 use crate::notify::channel::Channels;
 
 pub use self::sample::SampleKind;
+pub use self::told::{Fresh, fresh};
 
 /// Send a marked sample at once, apart from everything that is owed.
 #[derive(Message)]

@@ -9,7 +9,8 @@ use crate::model::outbox::{Changes, Dispatch, Mark, Notice, Pace, Saved, Standin
 use crate::model::target::TargetId;
 use crate::store::state_db::{EventKind, EventRecord, KeptRow, Outbox, OutboxChanges, OutboxRow};
 
-const DISPATCH: &str = "dispatch";
+/// The kind of what is kept of a message on its way.
+pub(super) const DISPATCH: &str = "dispatch";
 const STANDING: &str = "standing";
 const PACE: &str = "pace";
 
@@ -89,6 +90,11 @@ pub fn transition(event: &EventRecord, parent: impl Fn(&TargetFacts) -> Option<T
         },
         at: event.at,
     }
+}
+
+/// A message on its way, as it was kept.
+pub(super) fn dispatch_of(body: &str) -> Option<Dispatch> {
+    serde_json::from_str(body).ok()
 }
 
 fn text(value: &impl Serialize) -> serde_json::Result<String> {

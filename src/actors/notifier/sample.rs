@@ -4,9 +4,9 @@ use super::{Parts, SendSample};
 use crate::model::message::{Message, MessageKind};
 use crate::model::notifier::EventKind;
 use crate::model::outbox::Rules;
-use crate::notify::Dialogue;
 use crate::notify::catalogue::samples;
 use crate::notify::channel::Channels;
+use crate::notify::{Course, Dialogue};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Which sample.
@@ -46,7 +46,7 @@ impl Dialogue for Told {
 pub(super) async fn send(channels: &Channels, parts: &Parts, message: SendSample) {
     let SendSample { notifier, kind, steps, result } = message;
     let sample = sample(kind, &notifier.name, &parts.rules, parts.clock.now().0);
-    let sent = channels.send(&notifier, &sample, &[], &Told(steps)).await;
+    let sent = channels.send(&notifier, &sample, &mut Course::default(), &Told(steps)).await;
     drop(result.send(sent));
 }
 

@@ -36,7 +36,7 @@ pub struct IncidentSummary {
     pub id: i64,
     /// The target that it is about.
     pub target_id: TargetId,
-    /// The target's name, or the last one that it had.
+    /// The target's name; of one that is gone, the name that it had when the incident began.
     pub name: String,
     /// The target's tenant.
     pub tenantid: String,
@@ -67,7 +67,8 @@ pub struct IncidentDetail {
     pub notifications: Vec<Told>,
 }
 
-/// What became of one notice: the columns of `notifications`.
+/// What became of one notice: the columns of `notifications`, or what `state.db` knows better at this moment: the table
+/// has attempts and answers of what is over, `state.db` of what is being tried too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Time-ordered id.
@@ -96,8 +97,11 @@ pub struct Told {
     pub attempted_at: Option<UtcMs>,
     /// When the server accepted it.
     pub sent_at: Option<UtcMs>,
-    /// The server's words, or why it was not sent.
+    /// The server's words, or why it was not sent; while it is tried, those of the last attempt.
     pub answer: Option<String>,
+    /// When it is tried again; `None` when it is not, or while it is being tried.
+    #[serde(default)]
+    pub next_at: Option<UtcMs>,
 }
 
 impl From<Notification> for Told {
@@ -116,6 +120,7 @@ impl From<Notification> for Told {
             attempted_at: n.attempted_at,
             sent_at: n.sent_at,
             answer: n.answer,
+            next_at: None,
         }
     }
 }

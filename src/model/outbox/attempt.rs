@@ -3,8 +3,10 @@
 //! ```text
 //!  Sent       every member is sent
 //!  Transient  again after 1 s, 2 s, 4 s, … 5 min (each +-20 %), not before Retry-After; too old: expired
-//!  Permanent  every member is failed
+//!  Permanent  every member is failed; a digest that was refused for what it holds is split (split.rs)
 //! ```
+//!
+//! What some recipients have is sent, however it ends for the others.
 //!
 //! A recovery that waits behind its failure is said by the failure itself as soon as that is known not to have arrived;
 //! after an attempt whose outcome nobody knows it stays a message of its own.
@@ -12,9 +14,11 @@
 use std::time::Duration;
 
 use super::book::Book;
-use super::rows::{NoticeId, NoticeState};
+use super::progress::Progress;
+use super::rows::{Dispatch, NoticeId, NoticeState};
 use crate::model::ids::splitmix64;
 use crate::model::notifier::EventKind;
+use crate::model::text::shorten;
 use crate::model::time::UtcMs;
 
 /// The first gap, doubled after each attempt, …
@@ -23,6 +27,9 @@ const FIRST_GAP: Duration = Duration::from_secs(1);
 const LONGEST_GAP: Duration = Duration::from_mins(5);
 /// After so many failed attempts in a row a success means that the server is back: what is in retry goes at once.
 const SERVER_WAS_AWAY: u32 = 3;
+
+/// An answer is no longer than this.
+const MAX_ANSWER: usize = 300;
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +50,8 @@ pub enum Attempt {
     Permanent {
         /// Free of secrets and control characters.
         why: String,
+        /// For what the message holds, not for whom it is to: less of it may be taken.
+        content: bool,
     },
 }
 
@@ -56,11 +65,13 @@ pub fn backoff(attempts: u32, seed: u64) -> Duration {
 }
 
 impl Book {
-    /// Takes in what became of an attempt. `seed` is any number: the same one gives the same jitter.
-    pub fn attempted(&mut self, now: UtcMs, dispatch: i64, result: &Attempt, seed: u64) {
+    /// Takes in what became of an attempt, and how far the message is with it. `seed` is any number: the same one gives
+    /// the same jitter.
+    pub fn attempted(&mut self, now: UtcMs, dispatch: i64, result: &Attempt, progress: Progress, seed: u64) {
         let now = self.see(now);
         let Some(mut row) = self.dispatches.get(&dispatch).cloned().filter(|d| d.in_flight) else { return };
         row.in_flight = false;
+        row.progress = progress;
         let notifier = row.notifier;
         let members = Self::ids(self.index.members.get(&dispatch));
         let mut pace = self.paces.get(&notifier).cloned().unwrap_or_else(|| super::Pace::new(notifier));
@@ -69,22 +80,25 @@ impl Book {
             Attempt::Sent { .. } => 0,
             _ => pace.failures.saturating_add(1),
         };
+        let splits = pace.learn(result, members.len(), row.progress.is_taken());
         self.put_pace(pace);
         match result {
             Attempt::Sent { answer } => {
+                let progress = row.progress.clone();
                 self.put_dispatch(row);
+                self.reached(&members, progress.reached(true), &progress.saved);
                 self.finish_all(now, &members, NoticeState::Sent, answer);
                 if failures_before >= SERVER_WAS_AWAY {
                     self.retry_all(now, notifier);
                 }
             }
-            Attempt::Permanent { why } => {
+            Attempt::Permanent { why, .. } if splits => {
                 self.put_dispatch(row);
-                self.finish_all(now, &members, NoticeState::Failed, why);
+                self.split(now, dispatch, &members, why);
             }
+            Attempt::Permanent { why, .. } => self.give_up(now, row, &members, NoticeState::Failed, why),
             Attempt::Transient { why, .. } if now >= row.expires_at => {
-                self.put_dispatch(row);
-                self.finish_all(now, &members, NoticeState::Expired, why);
+                self.give_up(now, row, &members, NoticeState::Expired, why);
             }
             Attempt::Transient { why, after } => {
                 // Not from its id: ids are shared with other notifiers, whose doings must not show here.
@@ -92,12 +106,38 @@ impl Book {
                 let gap = backoff(row.attempts, seed ^ splitmix64(own));
                 row.next_at = now.plus(gap.max(after.unwrap_or_default())).min(row.expires_at);
                 row.why = Some(why.clone());
-                let known = !row.uncertain;
+                let known = !row.uncertain && !row.progress.is_taken();
                 self.put_dispatch(row);
                 for id in members {
                     self.put_off(now, id, known);
                 }
             }
+        }
+    }
+
+    /// No further attempt: sent where somebody has it.
+    fn give_up(&mut self, now: UtcMs, row: Dispatch, members: &[NoticeId], state: NoticeState, why: &str) {
+        let progress = row.progress.clone();
+        self.put_dispatch(row);
+        if progress.is_taken() {
+            self.reached(members, progress.reached(false), &progress.saved);
+            let answer = format!("{}; not for the others: {why}", progress.answer);
+            self.finish_all(now, members, NoticeState::Sent, &shorten(&answer, MAX_ANSWER));
+        } else {
+            self.finish_all(now, members, state, why);
+        }
+    }
+
+    /// Keeps with the members what later messages about their incidents need.
+    fn reached(&mut self, members: &[NoticeId], reached: Vec<String>, saved: &[(String, String)]) {
+        if reached.is_empty() && saved.is_empty() {
+            return;
+        }
+        for id in members {
+            self.edit(*id, |n| {
+                n.reached.clone_from(&reached);
+                n.saved = saved.to_vec();
+            });
         }
     }
 
@@ -109,7 +149,7 @@ impl Book {
     }
 
     /// A member of a message that did not arrive.
-    fn put_off(&mut self, now: UtcMs, id: NoticeId, known_undelivered: bool) {
+    pub(super) fn put_off(&mut self, now: UtcMs, id: NoticeId, known_undelivered: bool) {
         let Some(notice) = self.notices.get(&id) else { return };
         if notice.doomed {
             self.finish(now, id, NoticeState::Cancelled, None);

@@ -1,7 +1,7 @@
 //! The message of a dispatch: what its notices say, from what was frozen when their events happened.
 //!
-//! Of a digest the worst [`LISTED`] are listed, the worst [`DETAILED`] of them with their traces; the rest is counted.
-//! So a message is bounded however many notices it stands for.
+//! Of a digest the worst [`LISTED`] are listed, the worst [`DETAILED`] of them with their traces; of the rest the first
+//! [`NAMED`] are named, and those beyond counted. So a message is bounded however many notices it stands for.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -19,6 +19,8 @@ use crate::model::trace_diff::differences;
 pub const DETAILED: usize = 50;
 /// Items of a digest at most; those beyond are counted.
 pub const LISTED: usize = 1_000;
+/// Names beyond the items at most.
+pub const NAMED: usize = 20_000;
 /// Names of children of one item at most.
 const CHILDREN: usize = 200;
 /// References at most: the first and the latest.
@@ -33,6 +35,8 @@ pub struct Contents {
     pub listed: Vec<NoticeId>,
     /// How many more there are.
     pub more: usize,
+    /// Events of those whose names are needed, the worst first.
+    pub rest: Vec<i64>,
     /// Events whose target facts are needed.
     pub events: Vec<i64>,
     /// Incidents that are needed.
@@ -48,6 +52,8 @@ pub struct Known {
     pub facts: HashMap<i64, TargetFacts>,
     /// By id.
     pub incidents: HashMap<i64, Incident>,
+    /// By event id: the target's name, of those of which no more is told.
+    pub names: HashMap<i64, String>,
 }
 
 impl Book {
@@ -58,8 +64,9 @@ impl Book {
         let mut members: Vec<&Notice> = self.members(dispatch).collect();
         members.sort_by_cached_key(|n| (rank(n), Reverse(self.children_of(n).count()), n.at, n.id));
         let more = members.len().saturating_sub(LISTED);
+        let rest = members.iter().skip(LISTED).take(NAMED).map(|n| n.event_id).collect();
         members.truncate(LISTED);
-        let mut contents = Contents { more, ..Contents::default() };
+        let mut contents = Contents { more, rest, ..Contents::default() };
         for (i, notice) in members.iter().enumerate() {
             contents.listed.push(notice.id);
             contents.events.push(notice.event_id);
@@ -96,6 +103,7 @@ impl Book {
             host: self.rules.host.clone(),
             items: notices.iter().enumerate().map(|(i, n)| self.item(n, known, i < DETAILED)).collect(),
             more: contents.more,
+            rest: contents.rest.iter().filter_map(|event| known.names.get(event).cloned()).collect(),
         })
     }
 

@@ -147,10 +147,10 @@ impl Book {
         }
     }
 
-    /// Attempted, and every attempt is known not to have arrived.
+    /// Attempted, and every attempt is known not to have arrived at anybody.
     pub(super) fn is_known_undelivered(&self, notice: &Notice) -> bool {
         let dispatch = notice.dispatch.and_then(|d| self.dispatches.get(&d));
-        dispatch.is_some_and(|d| !d.in_flight && !d.uncertain)
+        dispatch.is_some_and(|d| !d.in_flight && !d.uncertain && !d.progress.is_taken())
     }
 
     pub(super) fn says_both(&mut self, id: NoticeId, at: UtcMs) {
@@ -240,7 +240,7 @@ impl Book {
             n.state = state;
             n.doomed = false;
             n.hold_until = None;
-            n.attempts = attempts;
+            n.attempts = n.attempts.saturating_add(attempts);
             n.finished_at = Some(now);
             n.answer = answer.map(str::to_owned);
         });
@@ -301,6 +301,8 @@ impl Book {
             answer: None,
             remind_at: None,
             reminders: 0,
+            reached: Vec::new(),
+            saved: Vec::new(),
         });
         self.hold_new(now, id);
     }

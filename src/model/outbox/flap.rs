@@ -82,6 +82,11 @@ impl Book {
         damped
     }
 
+    /// Targets that flap, in the order of their ids.
+    pub fn flapping(&self) -> impl Iterator<Item = TargetId> + '_ {
+        self.index.flapping.iter().copied()
+    }
+
     /// Tells of the targets that did not change for a window.
     pub(super) fn settle_due(&mut self, now: UtcMs) {
         let flapping: Vec<TargetId> = self.index.flapping.iter().copied().collect();

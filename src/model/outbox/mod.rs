@@ -22,6 +22,8 @@
 //! | `remind.rs` | reminders |
 //! | `next.rs` | what goes out now: grouping, cap, order, retries |
 //! | `attempt.rs` | what an attempt's result means, backoff, expiry |
+//! | `progress.rs` | who of several recipients has a message, and whom its recovery goes to |
+//! | `split.rs` | how many notices a message may hold, after one was refused for what it holds |
 //! | `compose.rs` | the [`Message`](super::message::Message) of a dispatch |
 //!
 //! Words: a *notice* is one (incident, notifier, event, number) that is owed. A *dispatch* is a message on its way: one
@@ -35,9 +37,11 @@ mod events;
 mod flap;
 mod next;
 mod parents;
+mod progress;
 mod remind;
 mod route;
 mod rows;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -45,8 +49,9 @@ use std::time::Duration;
 
 pub use self::attempt::{Attempt, backoff};
 pub use self::book::{Book, Changes, Saved};
-pub use self::compose::{Contents, DETAILED, Known, LISTED};
+pub use self::compose::{Contents, DETAILED, Known, LISTED, NAMED};
 pub use self::next::Next;
+pub use self::progress::Progress;
 pub use self::remind::remind_gap;
 pub use self::route::{fits, route, sees, wants};
 pub use self::rows::{

@@ -9,10 +9,12 @@
 //! While some messages are in retry, new ones are begun ever more rarely: a message that a working server always puts
 //! off blocks nobody for long, and a dead server does not collect thousands of messages in retry.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::book::Book;
 use super::clock::ms_since;
+use super::progress::Progress;
 use super::rows::{Dispatch, NoticeId, NoticeState, Pace};
 use crate::model::notifier::{Notifier, NotifierId};
 use crate::model::target::TargetId;
@@ -108,16 +110,30 @@ impl Book {
     /// The next new message of a notifier, if anything is ready.
     fn fresh(&self, notifier: &Notifier, pace: &Pace, in_retry: usize) -> Option<Fresh> {
         let owed = self.index.owed.get(&notifier.id)?;
-        let mut first = None;
-        let mut members = Vec::with_capacity(owed.len());
+        let most = pace.most.unwrap_or(usize::MAX).min(owed.len());
+        let (mut first, mut audience) = (None, None);
+        let mut members = Vec::with_capacity(most);
+        // Targets of which a notice is left for a later message.
+        let mut left: HashSet<TargetId> = HashSet::new();
         for id in owed {
             let Some(notice) = self.notices.get(id) else { continue };
-            if !self.is_behind(notifier.id, notice.target_id, *id) {
-                first = earliest(first, Some(notice.ready_at));
-                members.push(*id);
+            if self.is_behind(notifier.id, notice.target_id, *id) || left.contains(&notice.target_id) {
+                continue;
             }
+            // All of a message goes to the same recipients.
+            let to = self.audience_of(notice);
+            if members.len() == most || *audience.get_or_insert(to) != to {
+                left.insert(notice.target_id);
+                continue;
+            }
+            first = earliest(first, Some(notice.ready_at));
+            members.push(*id);
         }
         let waited = first?.plus(notifier.group_wait);
+        if pace.most.is_some() {
+            // A piece of what was gathered already.
+            return Some(Fresh { due_at: waited, begin_at: waited, members });
+        }
         let due_at = pace.last_fresh.map_or(waited, |last| waited.max(last.plus(notifier.group_window)));
         let rare = u32::try_from((in_retry + 1).saturating_sub(FREE_RETRIES)).unwrap_or(u32::MAX);
         let begin_at = match pace.last_fresh.filter(|_| rare > 0 && in_retry >= FREE_RETRIES) {
@@ -164,6 +180,7 @@ impl Book {
             next_at: now,
             expires_at: newest.plus(retry_for).max(now.plus(retry_for.min(LEAST_TRIED))),
             why: None,
+            progress: Progress::default(),
         });
         Some(id)
     }

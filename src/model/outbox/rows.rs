@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::progress::Progress;
 use crate::model::notifier::{EventKind, Matched, NotifierId};
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
@@ -139,7 +140,7 @@ pub struct Notice {
     pub dispatch: Option<i64>,
     /// The Message-ID of that dispatch, without angle brackets.
     pub message_id: Option<String>,
-    /// How often it was tried; written when it is final, see [`Dispatch::attempts`] before.
+    /// How often it was tried; written when it is final, or its message was split: see [`Dispatch::attempts`] before.
     pub attempts: u32,
     /// When it became final.
     pub finished_at: Option<UtcMs>,
@@ -149,6 +150,12 @@ pub struct Notice {
     pub remind_at: Option<UtcMs>,
     /// How many reminders of this failure there were.
     pub reminders: u32,
+    /// The recipients that have it; empty for all.
+    #[serde(default)]
+    pub reached: Vec<String>,
+    /// Values of the server's answer that later messages about the incident need.
+    #[serde(default)]
+    pub saved: Vec<(String, String)>,
 }
 
 impl Notice {
@@ -184,6 +191,9 @@ pub struct Dispatch {
     pub expires_at: UtcMs,
     /// Why the last attempt did not succeed.
     pub why: Option<String>,
+    /// Which of its recipients are settled.
+    #[serde(default)]
+    pub progress: Progress,
 }
 
 /// What a notifier was sent lately: the ground of its cap and its windows.
@@ -199,13 +209,27 @@ pub struct Pace {
     pub retried_last: bool,
     /// Attempts in a row that did not succeed.
     pub failures: u32,
+    /// A message may hold so many notices, after one was refused for what it holds.
+    #[serde(default)]
+    pub most: Option<usize>,
+    /// Messages of one notice that were refused for what they hold, since anything was accepted.
+    #[serde(default)]
+    pub refused_alone: u32,
 }
 
 impl Pace {
     /// That of a notifier that was sent nothing.
     #[must_use]
     pub fn new(notifier: NotifierId) -> Pace {
-        Pace { notifier, sends: Vec::new(), last_fresh: None, retried_last: false, failures: 0 }
+        Pace {
+            notifier,
+            sends: Vec::new(),
+            last_fresh: None,
+            retried_last: false,
+            failures: 0,
+            most: None,
+            refused_alone: 0,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a server's answer means: sent, try again, or never.
 //!
-//! The general rule: 2xx is success; 408, 425, 429 and 5xx pass; any other 4xx and every redirect does not. A provider's
+//! The general rule: 2xx is success; 408, 425, 429 and 5xx pass; any other 4xx and every redirect does not; of these 400,
+//! 413 and 422 are about what the message holds, so that less of it may be taken. A provider's
 //! file may say otherwise (`[answer]`), look into the body, and keep values of it for the recovery message.
 
 use std::time::Duration;
@@ -111,7 +112,7 @@ impl Rules {
                 if passes {
                     SendResult::Transient { why: not(""), after: rest() }
                 } else {
-                    SendResult::Permanent { why: not("") }
+                    SendResult::permanent(not(""))
                 }
             }
             Class::Success => {
@@ -120,7 +121,9 @@ impl Rules {
             }
             Class::Transient => SendResult::Transient { why: not(""), after: rest() },
             Class::Permanent if passes => SendResult::Transient { why: not(""), after: rest() },
-            Class::Permanent => SendResult::Permanent { why: not(hint(status)) },
+            Class::Permanent => {
+                SendResult::Permanent { why: not(hint(status)), content: matches!(status, 400 | 413 | 422) }
+            }
         }
     }
 
@@ -192,8 +195,12 @@ mod tests {
         ] {
             assert_eq!(class(&judge(&rules, status, "")), expected, "{status}");
         }
-        let SendResult::Permanent { why } = judge(&rules, 302, "") else { panic!() };
+        let SendResult::Permanent { why, .. } = judge(&rules, 302, "") else { panic!() };
         assert!(why.contains("redirect is not followed"), "{why}");
+        for (status, of_content) in [(400, true), (413, true), (422, true), (401, false), (404, false), (410, false)] {
+            let SendResult::Permanent { content, .. } = judge(&rules, status, "") else { panic!() };
+            assert_eq!(content, of_content, "{status}");
+        }
     }
 
     #[test]
@@ -225,7 +232,7 @@ mod tests {
             }
         );
         assert_eq!(class(&judge(&rules, 200, r#"{"ok":false,"error":"ratelimited"}"#)), "transient");
-        let SendResult::Permanent { why } = judge(&rules, 200, r#"{"ok":false,"error":"no t0ken-0123"}"#) else {
+        let SendResult::Permanent { why, .. } = judge(&rules, 200, r#"{"ok":false,"error":"no t0ken-0123"}"#) else {
             panic!()
         };
         assert_eq!(why, "the server did not take it, HTTP 200: no ***");

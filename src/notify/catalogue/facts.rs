@@ -87,7 +87,15 @@ pub(super) fn alone(message: &Message, item: &Item, position: usize) -> Message 
     };
     let message_id =
         if message.items.len() > 1 { format!("{position}.{}", message.message_id) } else { message.message_id.clone() };
-    Message { message_id, kind, items: vec![item.clone()], more: 0, references: Vec::new(), ..message.clone() }
+    Message {
+        message_id,
+        kind,
+        items: vec![item.clone()],
+        more: 0,
+        rest: Vec::new(),
+        references: Vec::new(),
+        ..message.clone()
+    }
 }
 
 /// Everything that depends on the message alone.

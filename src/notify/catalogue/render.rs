@@ -187,7 +187,7 @@ impl Renderer<'_> {
         out: &mut Vec<Request>,
     ) -> Result<(), RenderError> {
         let Some(list) = &send.for_each else {
-            out.push(self.request(event, send, &context)?);
+            out.push(self.request(event, send, &context, None)?);
             return Ok(());
         };
         let all = match list.strip_prefix("params.") {
@@ -196,16 +196,24 @@ impl Renderer<'_> {
         };
         let id = context.get("id").map(Value::to_string).unwrap_or_default();
         for (i, each) in all.iter().flat_map(|v| v.try_iter().into_iter().flatten()).enumerate() {
+            let digest = ring::digest::digest(&ring::digest::SHA256, each.to_string().as_bytes());
+            let recipient = engine::hex(&digest.as_ref()[..8]);
             context.insert("recipient".into(), each);
             if i > 0 {
                 context.insert("id".into(), Value::from(format!("{i}.{id}")));
             }
-            out.push(self.request(event, send, &context)?);
+            out.push(self.request(event, send, &context, Some(recipient))?);
         }
         Ok(())
     }
 
-    fn request(&self, event: &str, send: &Send, context: &Context) -> Result<Request, RenderError> {
+    fn request(
+        &self,
+        event: &str,
+        send: &Send,
+        context: &Context,
+        recipient: Option<String>,
+    ) -> Result<Request, RenderError> {
         let failed = |(path, fault): (String, Fault)| self.leaf_error(event, &path, &fault);
         let value = Value::from(context.clone());
         let url = engine::raw(&send.url, &value).map_err(|f| failed(("url".into(), f)))?;
@@ -239,6 +247,7 @@ impl Renderer<'_> {
         }
         Ok(Request {
             id,
+            recipient,
             method: send.method.clone(),
             url: Secret::new(url.to_string()),
             headers: headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),

@@ -12,6 +12,9 @@ pub struct Request {
     /// The same at every attempt, another for each request of a message: whoever sends several may skip by it those
     /// that have been taken.
     pub id: String,
+    /// One of several recipients, as a word that gives none of it away and is the same for every message; `None` where
+    /// the request is to all.
+    pub recipient: Option<String>,
     /// `POST`, ….
     pub method: String,
     /// Checked: http or https, with a host.

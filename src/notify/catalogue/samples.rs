@@ -46,6 +46,7 @@ fn message(kind: MessageKind, items: Vec<Item>) -> Message {
         host: "monitor.example".into(),
         items,
         more: 0,
+        rest: Vec::new(),
     }
 }
 

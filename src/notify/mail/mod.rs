@@ -26,6 +26,6 @@ mod view;
 mod wire;
 mod wrap;
 
-pub use params::{ADDRESS_HELP, Account, Login, PARAMS, ParamInfo, Security, check};
+pub use params::{ADDRESS_HELP, Account, Login, Security, check, params};
 pub use render::{Rendered, check_templates, render};
 pub use transport::Mailer;

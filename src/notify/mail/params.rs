@@ -15,49 +15,42 @@ use super::address::{mailbox, mailboxes};
 use crate::model::definition::Problem;
 use crate::model::params::shown;
 use crate::model::text::{nearest, quoted};
+use crate::notify::catalogue::ParamInfo;
 use crate::secret::Secret;
 
-/// A parameter, as `notifiers types SMTP` shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ParamInfo {
-    /// Its name.
-    pub name: &'static str,
-    /// What it means.
-    pub help: &'static str,
-    /// Whether it must be there.
-    pub required: bool,
-    /// Whether its value is never shown.
-    pub secret: bool,
-    /// What holds without it.
-    pub default: Option<&'static str>,
+/// All parameters of SMTP, as `notifiers types SMTP` shows them.
+#[must_use]
+pub fn params() -> Vec<ParamInfo> {
+    let param = |name: &str, help: &str, default: Option<&str>| ParamInfo {
+        name: name.to_owned(),
+        default: default.map(str::to_owned),
+        help: help.to_owned(),
+        ..ParamInfo::default()
+    };
+    let required = |param| ParamInfo { required: true, ..param };
+    let secret = |param| ParamInfo { secret: true, ..param };
+    vec![
+        required(param("server", "the mail server: host, host:port or [IPv6 address]:port", None)),
+        param("port", "its port", Some("465 with tls, 25 with none, else 587")),
+        param(
+            "security",
+            "starttls (required), opportunistic (STARTTLS where offered), tls (from the first byte) or none",
+            Some("tls on port 465, else starttls"),
+        ),
+        param("user", "who logs in; may be a reference as ${env:NAME}", None),
+        secret(param("password", "its password, better as ${file:/path} or ${cred:NAME}", None)),
+        param(
+            "auth",
+            "plain, login, auto (what the server offers) or none",
+            Some("auto with a user, none without one or with security=none"),
+        ),
+        param("from", "the sender: a@b or Name <a@b>", Some("the user where it is an address, else skypunch@HOST")),
+        param("reply_to", "where answers go: a@b or Name <a@b>", None),
+        param("ca", "path of a PEM file with the certificates to trust", Some("the system's authorities")),
+        param("timeout", "the whole send, from the name's resolving to the server's last word: 1s to 10m", Some("30s")),
+        param("hello", "the name that we give the server", Some("this machine's name")),
+    ]
 }
-
-const fn param(name: &'static str, help: &'static str, default: Option<&'static str>) -> ParamInfo {
-    ParamInfo { name, help, required: false, secret: false, default }
-}
-
-/// All parameters of SMTP.
-pub const PARAMS: [ParamInfo; 11] = [
-    ParamInfo { required: true, ..param("server", "the mail server: host, host:port or [IPv6 address]:port", None) },
-    param("port", "its port", Some("465 with tls, 25 with none, else 587")),
-    param(
-        "security",
-        "starttls (required), opportunistic (STARTTLS where offered), tls (from the first byte) or none",
-        Some("tls on port 465, else starttls"),
-    ),
-    param("user", "who logs in; may be a reference as ${env:NAME}", None),
-    ParamInfo { secret: true, ..param("password", "its password, better as ${file:/path} or ${cred:NAME}", None) },
-    param(
-        "auth",
-        "plain, login, auto (what the server offers) or none",
-        Some("auto with a user, none without one or with security=none"),
-    ),
-    param("from", "the sender: a@b or Name <a@b>", Some("the user where it is an address, else skypunch@HOST")),
-    param("reply_to", "where answers go: a@b or Name <a@b>", None),
-    param("ca", "path of a PEM file with the certificates to trust", Some("the system's authorities")),
-    param("timeout", "the whole send, from the name's resolving to the server's last word: 1s to 10m", Some("30s")),
-    param("hello", "the name that we give the server", Some("this machine's name")),
-];
 
 /// What `address` means for SMTP.
 pub const ADDRESS_HELP: &str = "recipients, separated by commas: a@example.com, Name <b@example.com>";
@@ -133,7 +126,7 @@ impl Account {
         let to = problems.of("address", mailboxes(address)).unwrap_or_default();
         let p = |message: String| Problem { field: "params".into(), message };
         for (i, (name, _)) in params.iter().enumerate() {
-            if !PARAMS.iter().any(|known| known.name == name) {
+            if !self::params().iter().any(|known| known.name == *name) {
                 problems.0.push(p(unknown(name, i + 1)));
             }
         }
@@ -218,7 +211,8 @@ impl Problems {
 }
 
 fn unknown(name: &str, part: usize) -> String {
-    let known = PARAMS.iter().map(|p| p.name);
+    let all = params();
+    let known = all.iter().map(|p| p.name.as_str());
     let hint = match nearest(name, known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),

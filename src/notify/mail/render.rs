@@ -29,6 +29,12 @@ const HTML: &str = include_str!("../../../etc/notifiers/mail/body.html");
 /// A subject is no longer than this.
 const MAX_SUBJECT: usize = 180;
 
+/// The HTML part of a digest is no longer: Gmail shows 102 KB of a message.
+const MOST_HTML: usize = 90_000;
+
+/// For the words around the names.
+const SPARE: usize = 1_000;
+
 /// So much work a template of a person may do: a digest of hundreds takes a small part of it.
 const FUEL: u64 = 5_000_000;
 
@@ -113,9 +119,38 @@ fn built_in(view: &View) -> Result<Rendered, Error> {
     Ok(Rendered {
         subject: line(&of("subject.txt")?),
         text: tidy(&of("body.txt")?),
-        html: Some(of("body.html")?),
+        html: Some(fitting(view, |view| env.get_template("body.html")?.render(Serde(view)))?),
         problem: None,
     })
+}
+
+/// The HTML part, shortened until mail programs show it whole: names of all come before items in full, and where even
+/// names are too many some are counted.
+fn fitting(view: &View, render: impl Fn(&View) -> Result<String, Error>) -> Result<String, Error> {
+    let whole = render(view)?;
+    if whole.len() <= MOST_HTML || view.items.len() + view.more < 2 {
+        return Ok(whole);
+    }
+    let mut view = view.clone();
+    for items in [25, 12, 6, 3] {
+        view.share(items, usize::MAX);
+        let html = render(&view)?;
+        if html.len() <= MOST_HTML {
+            return Ok(html);
+        }
+    }
+    let mut html = whole;
+    for items in [12, 3, 1, 0] {
+        view.share(items, 0);
+        let room = MOST_HTML.saturating_sub(render(&view)?.len() + SPARE);
+        // The worst in full, and names enough to see how far it goes.
+        if room >= MOST_HTML / 2 || items == 0 {
+            view.share(items, room);
+            html = render(&view)?;
+            break;
+        }
+    }
+    Ok(html)
 }
 
 fn with_own(view: &View, kind: MessageKind, own: &[(String, String)]) -> Result<Rendered, Error> {

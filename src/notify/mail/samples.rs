@@ -40,6 +40,7 @@ pub fn message(kind: MessageKind, items: Vec<Item>) -> Message {
         host: "mon1.example.com".into(),
         items,
         more: 0,
+        rest: Vec::new(),
     }
 }
 

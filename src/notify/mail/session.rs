@@ -29,6 +29,8 @@ pub struct Failed {
     pub why: String,
     /// The server said 5xx: never by trying again.
     pub permanent: bool,
+    /// It said so to the mail itself, or to its size.
+    pub content: bool,
     /// The connection ended before the server had accepted MAIL FROM: where it had been used before, that says nothing
     /// of this mail.
     pub early: bool,
@@ -37,7 +39,7 @@ pub struct Failed {
 impl Failed {
     /// Worth another try.
     pub fn transient(why: impl Into<String>) -> Failed {
-        Failed { why: why.into(), permanent: false, early: false }
+        Failed { why: why.into(), permanent: false, content: false, early: false }
     }
 }
 
@@ -132,6 +134,7 @@ impl Session {
         let answer = self.smtp.command(Mail::new(Some(from.clone()), begin)).await;
         let answer = answer.and_then_positive(steps).map_err(|mut failed| {
             failed.early = !failed.by_code() || failed.why.starts_with("421");
+            failed.content = failed.why.starts_with("552");
             failed.named("MAIL FROM")
         })?;
         steps.say(&format!("MAIL FROM:<{from}>: {answer}"));
@@ -172,6 +175,7 @@ impl Session {
                     .why
                     .push_str(" before it had answered: the mail may have arrived, the repeat has the same Message-ID");
             }
+            failed.content = failed.permanent;
             failed.named("the mail")
         })?;
         steps.say(&format!("mail of {} bytes: {answer}", mail.len()));
@@ -191,7 +195,7 @@ impl Session {
         if let Some(address) = international {
             if !self.smtp.server_info().supports_feature(Extension::SmtpUtfEight) {
                 let why = format!("the server does not take {address}: it does not offer SMTPUTF8");
-                return Err(Failed { why, permanent: true, early: false });
+                return Err(Failed { why, permanent: true, content: false, early: false });
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
@@ -224,13 +228,18 @@ impl Answered for Result<Response, Error> {
         match self {
             Ok(answer) if (200..300).contains(&u16::from(answer.code())) => Ok(steps.answer(&answer)),
             Ok(answer) => Err(Failed::transient(format!("{}, which makes no sense here", steps.answer(&answer)))),
-            Err(e) => Err(Failed { why: steps.trouble(&e), permanent: e.is_permanent(), early: false }),
+            Err(e) => Err(Failed { why: steps.trouble(&e), permanent: e.is_permanent(), content: false, early: false }),
         }
     }
 }
 
 fn refused(what: &str, error: &Error, steps: &Steps<'_>) -> Failed {
-    Failed { why: format!("{what}: {}", steps.trouble(error)), permanent: error.is_permanent(), early: false }
+    Failed {
+        why: format!("{what}: {}", steps.trouble(error)),
+        permanent: error.is_permanent(),
+        content: false,
+        early: false,
+    }
 }
 
 /// Greeting and EHLO.

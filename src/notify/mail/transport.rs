@@ -8,16 +8,14 @@
 //! * 4xx, a lost connection, the deadline: transient. 5xx: permanent.
 //! * A waiting session that turns out dead before MAIL FROM was accepted is replaced by a fresh one, once. After that
 //!   nothing is repeated here: the next attempt has the same Message-ID.
-//! * Of several recipients each is settled for itself. Those that were accepted, and those refused with 5xx, are
-//!   remembered by Message-ID while others are deferred (4xx): the next attempt goes to the deferred only. The memory is
-//!   this process's; after a restart a copy with the same Message-ID may go to all. The message is sent when at least
-//!   one has it and nobody is deferred; the answer names those who will never get it.
+//! * Of several recipients each is settled for itself. Those that were accepted, and those refused with 5xx, are noted
+//!   in the course's progress while others are deferred (4xx): the next attempt goes to the deferred only. The message is
+//!   sent when at least one has it and nobody is deferred; the answer names those who will never get it.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lettre::Address;
+use lettre::message::Mailbox;
 use lettre::transport::smtp::extension::ClientId;
 
 use super::address::is_host_name;
@@ -30,13 +28,11 @@ use super::steps::Steps;
 use crate::clock::Clock;
 use crate::model::message::Message;
 use crate::model::notifier::Notifier;
+use crate::model::outbox::Progress;
 use crate::model::text::shorten;
 use crate::net::{Net, Resolver, ResolverSettings, TlsProfiles, secrets};
-use crate::notify::{Dialogue, SendResult};
+use crate::notify::{Course, Dialogue, SendResult};
 use crate::secret::{Secret, SecretPolicy};
-
-/// So many messages with deferred recipients are remembered.
-const MOST_UNSETTLED: usize = 1000;
 
 /// An answer is no longer than this.
 const MOST: usize = 300;
@@ -48,16 +44,6 @@ pub struct Mailer {
     policy: Arc<SecretPolicy>,
     clock: Clock,
     pool: Pool,
-    unsettled: RefCell<VecDeque<(String, Settled)>>,
-}
-
-/// What is known of a message's recipients.
-#[derive(Debug, Clone, Default)]
-struct Settled {
-    /// The server's words when it took the mail, the last time it did.
-    answer: String,
-    has: Vec<Address>,
-    never: Vec<(Address, String)>,
 }
 
 impl Mailer {
@@ -65,7 +51,7 @@ impl Mailer {
     #[must_use]
     pub fn new(resolver: ResolverSettings, policy: Arc<SecretPolicy>, clock: Clock) -> Mailer {
         let net = Net { resolver: Resolver::new(resolver, clock.clone()), tls: TlsProfiles::unnamed(clock.clone()) };
-        Mailer { net, policy, pool: Pool::new(clock.clone()), clock, unsettled: RefCell::default() }
+        Mailer { net, policy, pool: Pool::new(clock.clone()), clock }
     }
 
     /// Says goodbye to the servers whose sessions wait for a next mail.
@@ -73,17 +59,24 @@ impl Mailer {
         self.pool.close().await;
     }
 
-    /// Sends `message` to the notifier's recipients, within its `timeout`. `dialogue` is told each step.
-    pub async fn send(&self, notifier: &Notifier, message: &Message, dialogue: &dyn Dialogue) -> SendResult {
+    /// Sends `message` to those of the notifier's recipients that are not settled, within its `timeout`. `dialogue` is
+    /// told each step.
+    pub async fn send(
+        &self,
+        notifier: &Notifier,
+        message: &Message,
+        course: &mut Course,
+        dialogue: &dyn Dialogue,
+    ) -> SendResult {
         let account = match Account::read(&notifier.address, &notifier.params) {
             Ok(account) => account,
             Err(problems) => {
                 let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                return SendResult::Permanent { why: shorten(&why.join("; "), MOST).into_owned() };
+                return SendResult::permanent(shorten(&why.join("; "), MOST));
             }
         };
         let steps = Steps::new(dialogue);
-        let sending = Box::pin(self.attempt(&account, notifier, message, &steps));
+        let sending = Box::pin(self.attempt(&account, notifier, message, course, &steps));
         let result = match tokio::time::timeout(account.timeout, sending).await {
             Ok(result) => result,
             Err(_) => {
@@ -92,18 +85,11 @@ impl Mailer {
             }
         };
         let result = match result {
-            Ok(settled) => self.settle(settled),
-            Err(Failed { why, permanent, .. }) => {
+            Ok(outcome) => settle(outcome, &course.progress),
+            Err(Failed { why, permanent, content, .. }) => {
                 let why = steps.safe(&format!("{}:{}: {why}", account.host, account.port));
-                let known = self.known(&message.message_id);
                 match permanent {
-                    // Who has the mail is to hear of the recovery too.
-                    true if !known.has.is_empty() => {
-                        let answer =
-                            shorten(&format!("{}; not for the others: {why}", known.answer), MOST).into_owned();
-                        SendResult::Sent { answer, saved: Vec::new() }
-                    }
-                    true => SendResult::Permanent { why },
+                    true => SendResult::Permanent { why, content },
                     false => SendResult::Transient { why, after: None },
                 }
             }
@@ -111,10 +97,7 @@ impl Mailer {
         match &result {
             SendResult::Sent { answer, .. } => steps.say(&format!("sent: {answer}")),
             SendResult::Transient { why, .. } => steps.say(&format!("not sent, worth another try: {why}")),
-            SendResult::Permanent { why } => steps.say(&format!("refused: {why}")),
-        }
-        if !matches!(result, SendResult::Transient { .. }) {
-            self.unsettled.borrow_mut().retain(|(id, _)| *id != message.message_id);
+            SendResult::Permanent { why, .. } => steps.say(&format!("refused: {why}")),
         }
         result
     }
@@ -124,6 +107,7 @@ impl Mailer {
         account: &Account,
         notifier: &Notifier,
         message: &Message,
+        course: &mut Course,
         steps: &Steps<'_>,
     ) -> Result<Outcome, Failed> {
         let login = match (account.login, &account.user, &account.password) {
@@ -135,7 +119,7 @@ impl Mailer {
         if let Some((user, password)) = &login {
             steps.hide(user.expose(), password.expose());
         }
-        let permanent = |why: String| Failed { why, permanent: true, early: false };
+        let permanent = |why: String| Failed { why, permanent: true, content: false, early: false };
         let now = self.clock.utc_now();
         let rendered = render(message, &notifier.templates, now);
         if let Some(problem) = &rendered.problem {
@@ -143,26 +127,29 @@ impl Mailer {
         }
         let from = sender(account, login.as_ref().map(|(user, _)| user.expose()), &message.host).map_err(permanent)?;
         let mail = compose(account, &from, message, &rendered, now).map_err(permanent)?;
-        let mut settled = self.known(&message.message_id);
-        let all = account.to.iter().map(|m| m.email.clone());
-        let open: Vec<Address> =
-            all.filter(|a| !settled.has.contains(a) && !settled.never.iter().any(|(n, _)| n == a)).collect();
+        let Course { only, progress, .. } = course;
+        let settled = |a: &String| progress.has.contains(a) || progress.never.iter().any(|(never, _)| never == a);
+        let told = |a: &String| only.is_empty() || only.contains(a);
+        let is_open = |m: &&Mailbox| {
+            let address = m.email.to_string();
+            told(&address) && !settled(&address)
+        };
+        let open: Vec<Address> = account.to.iter().filter(is_open).map(|m| m.email.clone()).collect();
         let mut deferred = Vec::new();
         if !open.is_empty() {
             let delivery = self.deliver(account, login, &message.host, (&from.email, &open, &mail), steps).await?;
             if let Some((answer, accepted)) = delivery.accepted {
-                settled.answer = answer;
-                settled.has.extend(accepted);
+                progress.answer = answer;
+                progress.has.extend(accepted.iter().map(ToString::to_string));
             }
             for (address, words, permanent) in delivery.refused {
                 match permanent {
-                    true => settled.never.push((address, words)),
-                    false => deferred.push((address, words)),
+                    true => progress.never.push((address.to_string(), words)),
+                    false => deferred.push((address.to_string(), words)),
                 }
             }
-            self.remember(&message.message_id, &settled);
         }
-        Ok(Outcome { settled, deferred, problem: rendered.problem })
+        Ok(Outcome { deferred, problem: rendered.problem })
     }
 
     async fn deliver(
@@ -208,50 +195,39 @@ impl Mailer {
         // Its file may be there the next time.
         result.map_err(|why| Failed::transient(format!("`{name}` cannot be had: {why}")))
     }
-
-    fn known(&self, id: &str) -> Settled {
-        let unsettled = self.unsettled.borrow();
-        unsettled.iter().find(|(known, _)| known == id).map(|(_, settled)| settled.clone()).unwrap_or_default()
-    }
-
-    fn remember(&self, id: &str, settled: &Settled) {
-        let mut unsettled = self.unsettled.borrow_mut();
-        unsettled.retain(|(known, _)| known != id);
-        if unsettled.len() >= MOST_UNSETTLED {
-            unsettled.pop_front();
-        }
-        unsettled.push_back((id.to_owned(), settled.clone()));
-    }
-
-    fn settle(&self, outcome: Outcome) -> SendResult {
-        let Outcome { settled: Settled { answer, has, never }, deferred, problem } = outcome;
-        let named = |(address, words): &(Address, String)| format!("{address}: {words}");
-        let never: Vec<String> = never.iter().map(named).collect();
-        if !deferred.is_empty() {
-            let mut why: Vec<String> = deferred.iter().map(named).collect();
-            why.extend(never);
-            if !has.is_empty() {
-                let has: Vec<String> = has.iter().map(ToString::to_string).collect();
-                why.push(format!("delivered to {}", has.join(", ")));
-            }
-            return SendResult::Transient { why: shorten(&why.join("; "), MOST).into_owned(), after: None };
-        }
-        if has.is_empty() {
-            return SendResult::Permanent { why: shorten(&never.join("; "), MOST).into_owned() };
-        }
-        let mut parts = vec![answer];
-        if !never.is_empty() {
-            parts.push(format!("not for {}", never.join("; ")));
-        }
-        parts.extend(problem.map(|p| format!("own templates not used: {p}")));
-        SendResult::Sent { answer: shorten(&parts.join("; "), MOST).into_owned(), saved: Vec::new() }
-    }
 }
 
-/// Where an attempt left the recipients.
+/// What it means where an attempt has left the recipients.
+fn settle(outcome: Outcome, progress: &Progress) -> SendResult {
+    let Outcome { deferred, problem } = outcome;
+    let Progress { has, never, answer, .. } = progress;
+    let named = |(address, words): &(String, String)| format!("{address}: {words}");
+    let never: Vec<String> = never.iter().map(named).collect();
+    if !deferred.is_empty() {
+        let mut why: Vec<String> = deferred.iter().map(named).collect();
+        why.extend(never);
+        if !has.is_empty() {
+            why.push(format!("delivered to {}", has.join(", ")));
+        }
+        return SendResult::Transient { why: shorten(&why.join("; "), MOST).into_owned(), after: None };
+    }
+    if has.is_empty() && !never.is_empty() {
+        return SendResult::permanent(shorten(&never.join("; "), MOST));
+    }
+    let mut parts = vec![match has.is_empty() {
+        true => "none of those who were told is a recipient any more".to_owned(),
+        false => answer.clone(),
+    }];
+    if !never.is_empty() {
+        parts.push(format!("not for {}", never.join("; ")));
+    }
+    parts.extend(problem.map(|p| format!("own templates not used: {p}")));
+    SendResult::Sent { answer: shorten(&parts.join("; "), MOST).into_owned(), saved: Vec::new() }
+}
+
+/// Where an attempt left the recipients that are not settled.
 struct Outcome {
-    settled: Settled,
-    deferred: Vec<(Address, String)>,
+    deferred: Vec<(String, String)>,
     /// What is wrong with the notifier's own templates.
     problem: Option<String>,
 }

@@ -14,6 +14,9 @@ const LATE_MS: i64 = 60_000;
 /// So many lines of a trace, and so many children, are shown.
 const MOST_LINES: usize = 120;
 
+/// So many items of a digest are told in full.
+const MOST_TOLD: usize = 50;
+
 /// The whole message.
 #[derive(Debug, Clone, Serialize)]
 pub struct View {
@@ -39,10 +42,46 @@ pub struct View {
     pub message_id: String,
     /// What it is about, the worst first.
     pub items: Vec<ItemView>,
-    /// Those that are counted only.
+    /// How many more there are.
     pub more: usize,
+    /// Names of those; not of all where there are very many.
+    pub rest: Vec<String>,
+    /// Items of a digest that the text tells in full; of the others one line.
+    pub told: usize,
+    /// What the HTML part has room for.
+    pub html: Room,
     /// Colour: `bad`, `good` or `warn`.
     pub tone: &'static str,
+}
+
+/// How a digest is shared out in the HTML part: some items in full, of the others the names, as far as they fit.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Room {
+    /// Items in full.
+    pub items: usize,
+    /// Names of the others.
+    pub names: Vec<String>,
+    /// How many are not named.
+    pub unnamed: usize,
+}
+
+impl View {
+    /// The HTML part with so many items in full, and of the others names of at most `bytes`.
+    pub fn share(&mut self, items: usize, bytes: usize) {
+        let items = items.min(self.items.len());
+        let others = self.items[items..].iter().map(|i| &i.name).chain(&self.rest);
+        let mut left = bytes;
+        let fits = |name: &&String| {
+            // A sign that HTML escapes takes up to six bytes; a comma and a blank stand between two.
+            let long = name.bytes().map(|b| if b"<>&\"'/".contains(&b) { 6 } else { 1 }).sum::<usize>() + 2;
+            let fits = long <= left;
+            left = left.saturating_sub(long);
+            fits
+        };
+        let names: Vec<String> = others.take_while(fits).cloned().collect();
+        let unnamed = self.items.len() + self.more - items - names.len();
+        self.html = Room { items, names, unnamed };
+    }
 }
 
 /// One thing of it.
@@ -113,7 +152,7 @@ pub fn view(message: &Message, now: UtcMs) -> View {
     } else {
         format!("This message is {} late: what it tells happened at {}.", lasted(message.late_ms), time(message.at))
     };
-    View {
+    let mut view = View {
         kind: format!("{:?}", message.kind).to_lowercase(),
         verdict: if failing { "FAILURE" } else { "SUCCESS" },
         subject,
@@ -126,8 +165,13 @@ pub fn view(message: &Message, now: UtcMs) -> View {
         message_id: clean(&message.message_id),
         items,
         more: message.more,
+        rest: message.rest.iter().map(|name| clean(name)).collect(),
+        told: MOST_TOLD,
+        html: Room::default(),
         tone,
-    }
+    };
+    view.share(MOST_TOLD, usize::MAX);
+    view
 }
 
 fn is_failing(item: &Item) -> bool {

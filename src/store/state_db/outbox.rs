@@ -188,6 +188,20 @@ impl StateDb {
         Ok(all)
     }
 
+    /// What is kept under some ids of a kind.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn kept_of(&mut self, kind: &str, ids: &[i64]) -> Result<HashMap<i64, String>, StoreError> {
+        let mut all = HashMap::new();
+        for chunk in ids.chunks(500) {
+            let of = kept::table.filter(kept::kind.eq(kind)).filter(kept::id.eq_any(chunk));
+            let rows: Vec<(i64, String)> = self.read(|c| of.select((kept::id, kept::body)).load(c))?;
+            all.extend(rows);
+        }
+        Ok(all)
+    }
+
     /// At most `limit` notices that the main database does not have as they are, in the order of their ids.
     ///
     /// # Errors

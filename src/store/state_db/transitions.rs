@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::schema::{definitions, events, notify_cursor, outbox, spool};
 use super::{StateDb, codec};
@@ -221,6 +223,20 @@ impl StateDb {
         Ok(all)
     }
 
+    /// The names of the targets at some events, by the events' ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn names_of(&mut self, ids: &[i64]) -> Result<HashMap<i64, String>, StoreError> {
+        let mut all = HashMap::with_capacity(ids.len());
+        let name = || sql::<Text>("COALESCE(json_extract(facts, '$.name'), '')");
+        for chunk in ids.chunks(500) {
+            let of = events::table.filter(events::id.eq_any(chunk)).select((events::id, name()));
+            all.extend(self.read(|c| of.load::<(i64, String)>(c))?);
+        }
+        Ok(all)
+    }
+
     /// One incident, with both its traces.
     ///
     /// # Errors
@@ -228,6 +244,20 @@ impl StateDb {
     pub fn incident(&mut self, id: i64) -> Result<Option<Incident>, StoreError> {
         let row: Option<IncidentRow<'static>> = self.read(|c| incidents::table.find(id).first(c).optional())?;
         Ok(row.map(IncidentRow::into_incident))
+    }
+
+    /// Names of the targets of some incidents, as they were when these began, by the incidents' ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn target_names(&mut self, ids: &[i64]) -> Result<HashMap<i64, String>, StoreError> {
+        let mut all = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(500) {
+            let of = incidents::table.filter(incidents::id.eq_any(chunk));
+            let rows: Vec<(i64, String)> = self.read(|c| of.select((incidents::id, incidents::target_name)).load(c))?;
+            all.extend(rows);
+        }
+        Ok(all)
     }
 
     /// Forgets at most `limit` incidents that ended before `before`, with their events, the oldest first; how many it

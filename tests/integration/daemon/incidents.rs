@@ -12,6 +12,7 @@ on_both!(
     thresholds_decide_what_opens_and_what_ends,
     a_disabled_target_withdraws_its_incident,
     a_deleted_target_withdraws_its_incident,
+    the_name_of_a_target_that_is_gone_stands_with_its_incident,
     many_withdrawals_are_written_behind_the_results_before_them,
     an_open_incident_survives_a_crash,
 );
@@ -123,6 +124,18 @@ fn a_deleted_target_withdraws_its_incident(place: &Place) {
     place.db.sql("DELETE FROM targets");
     wait_withdrawn(place, &id);
     assert_eq!(daemon.request("GET", "/v1/targets/a", None).status, 404);
+}
+
+fn the_name_of_a_target_that_is_gone_stands_with_its_incident(place: &Place) {
+    let origin = Origin::start();
+    let (daemon, id) = failing(place, &origin);
+    place.db.sql("DELETE FROM targets");
+    wait_withdrawn(place, &id);
+    wait_until("it is gone", SOON, || daemon.get("/v1/targets") == json!([]));
+    assert_eq!(place.db.sql("SELECT target_name, tenantid FROM incidents"), [["a", "0"]]);
+    let list = daemon.get("/v1/incidents");
+    assert_eq!((&list[0]["name"], &list[0]["tenantid"]), (&json!("a"), &json!("0")), "{list:#}");
+    assert_eq!(daemon.get(&format!("/v1/incidents/{id}"))["name"], json!("a"));
 }
 
 fn many_withdrawals_are_written_behind_the_results_before_them(place: &Place) {

@@ -33,4 +33,5 @@ mod telling_again;
 mod telling_cli;
 mod telling_crash;
 mod telling_mail;
+mod telling_many;
 mod wrong;

@@ -44,7 +44,9 @@ fn record(state: &mut StateDb, id: i64, target: i64, at: UtcMs, ended: bool) {
 }
 
 fn what_is_old_is_removed_and_what_is_new_stays(place: &Place) {
-    let setup = place.setup().extra("[persistence]\nflush_interval = \"50ms\"\nkeep_results = \"1h\"\n");
+    let setup = place
+        .setup()
+        .extra("[persistence]\nflush_interval = \"50ms\"\nkeep_results = \"1h\"\nkeep_notifications = \"24h\"\n");
     let origin = Origin::start();
     let mut daemon = setup.start();
     let id = place.db.add("stays", &origin.url("/"), 200);
@@ -57,6 +59,14 @@ fn what_is_old_is_removed_and_what_is_new_stays(place: &Place) {
         place.db.sql(&format!(
             "INSERT INTO results (id, target_id, due_at, started_at, lateness_us, verdict, latency_us, body_bytes) \
              VALUES ({n}, {target}, {old}, {old}, 0, 'PASS', 1, 1)"
+        ));
+    }
+    // Two that were told: one is older than they are kept.
+    for (n, at) in [(1, older), (2, old)] {
+        place.db.sql(&format!(
+            "INSERT INTO notifications (id, notifier_id, notifier_name, incident_id, target_id, target_name, event, \
+             number, state, attempts, created_at, version) VALUES ({n}, 1, 'ops', 1, 900, 'gone', 'fail', 0, 'sent', 1, \
+             {at}, 1)"
         ));
     }
     place.db.sql(&format!("UPDATE target_status SET pass_count = pass_count + 1 WHERE target_id = {id}"));
@@ -79,6 +89,9 @@ fn what_is_old_is_removed_and_what_is_new_stays(place: &Place) {
     let gone = "SELECT COUNT(*) FROM target_status WHERE target_id IN (900, 901)";
     wait_until("the statuses of targets that are gone are removed", SOON, || place.db.number(gone) == 0);
     assert_eq!(place.db.number(&format!("SELECT pruned_count FROM target_status WHERE target_id = {id}")), 1);
+    wait_until("what was told long ago is removed", SOON, || {
+        place.db.sql("SELECT id FROM notifications ORDER BY id") == [["2"]]
+    });
     super::ledger::assert_consistent(&place.db);
     assert!(place.db.number("SELECT COUNT(*) FROM results") >= 3, "what is new stays");
 

@@ -18,11 +18,12 @@ on_both!(
     a_child_is_listed_in_its_parents_message_and_raises_none,
     who_asked_for_other_targets_or_events_is_not_told,
     a_refusal_for_good_is_not_repeated_and_ends_without_a_recovery,
+    a_target_that_flaps_and_is_removed_does_not_wait_for_its_window,
 );
 
 /// A message as the receiver got it.
 #[derive(Debug, Clone)]
-pub struct Got {
+pub(super) struct Got {
     pub key: String,
     pub body: Value,
 }
@@ -45,11 +46,13 @@ struct Inner {
     got: Vec<Got>,
     /// The status that is answered; 0: none, the connection is held.
     status: u16,
+    /// Messages for which another status is answered.
+    refused: Option<fn(&Value) -> Option<u16>>,
     held: Vec<TcpStream>,
 }
 
-/// The server of a WEBHOOK notifier.
-pub struct Receiver {
+/// The server of a notifier.
+pub(super) struct Receiver {
     pub port: u16,
     inner: Arc<Mutex<Inner>>,
 }
@@ -71,6 +74,11 @@ impl Receiver {
 
     pub fn start() -> Receiver {
         Receiver::on(0)
+    }
+
+    /// Another status for some messages.
+    pub fn refuse(&self, rule: fn(&Value) -> Option<u16>) {
+        self.inner.lock().unwrap().refused = Some(rule);
     }
 
     fn answer(&self, status: u16) {
@@ -103,16 +111,19 @@ fn take(tcp: TcpStream, shared: &Mutex<Inner>) {
         return;
     }
     let mut inner = shared.lock().unwrap();
-    inner.got.push(Got { key, body: serde_json::from_slice(&body).unwrap() });
-    let status = inner.status;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let status = inner.refused.and_then(|rule| rule(&body)).unwrap_or(inner.status);
+    let is_page = body.get("to").is_some();
+    inner.got.push(Got { key, body });
     let mut tcp = tcp;
     if status == 0 {
         inner.held.push(tcp);
         return;
     }
     drop(inner);
+    let answer = if is_page { r#"{"thread":"12.5"}"# } else { "ok" };
     // The sender may have been killed meanwhile.
-    drop(write!(tcp, "HTTP/1.1 {status} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"));
+    drop(write!(tcp, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}", answer.len()));
 }
 
 /// Adds a notifier as a person would, but one that waits for little.
@@ -126,7 +137,7 @@ fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
     place.db.sql(&format!("INSERT INTO notifiers ({columns}) VALUES ({values})"));
 }
 
-pub fn in_force(daemon: &Daemon, notifiers: usize) {
+pub(super) fn in_force(daemon: &Daemon, notifiers: usize) {
     wait_until("notifiers are in force", SOON, || {
         let all = daemon.get("/v1/notifiers");
         all.as_array().unwrap().iter().filter(|n| n["invalid"] != json!(true)).count() == notifiers
@@ -328,4 +339,27 @@ fn a_refusal_for_good_is_not_repeated_and_ends_without_a_recovery(place: &Place)
     let told = daemon.get("/v1/notifiers/ops");
     assert_eq!((number(&told, "pass_count"), number(&told, "fail_count")), (0, 1));
     assert_eq!(receiver.got().len(), 1);
+}
+
+fn a_target_that_flaps_and_is_removed_does_not_wait_for_its_window(place: &Place) {
+    let receiver = Receiver::start();
+    let origin = Origin::start();
+    let daemon = place.setup().extra("[notify]\nflap_changes = 2\nflap_window = \"1h\"\n").start();
+    add(place, "ops", receiver.port, &[]);
+    in_force(&daemon, 1);
+    place.db.sql("UPDATE notifiers SET group_wait_ms = 600000");
+    wait_until("its wait is in force", SOON, || notifier(&daemon, "ops")["group_wait_ms"] == json!(600_000));
+    let id = place.db.add("shop", &origin.url("/"), 100);
+    for (answer, status) in [(200, "PASS"), (500, "FAIL"), (200, "PASS"), (500, "FAIL"), (200, "PASS")] {
+        origin.answer("/", Answer::Status(answer));
+        daemon.wait_target("shop", "status", &json!(status));
+    }
+    let flapping = |state: &str| {
+        place.db.number(&format!("SELECT COUNT(*) FROM notifications WHERE event = 'flapping' AND state = '{state}'"))
+    };
+    wait_until("it flaps", SOON, || flapping("owed") == 1);
+    // Its last incident has ended: there is none that could be withdrawn.
+    place.db.sql(&format!("DELETE FROM targets WHERE id = {id}"));
+    wait_until("nobody is to be told any more", SOON, || flapping("cancelled") == 1);
+    assert!(receiver.got().is_empty());
 }

@@ -200,7 +200,7 @@ pub fn incident(id: i64, target: i64) -> Incident {
         description: "nobody there — \u{1F600}".into(),
         first_trace: trace("refused"),
         last_good_trace: Some(trace("good")),
-        facts: TargetFacts { id: target, ..TargetFacts::default() },
+        facts: TargetFacts { id: target, name: "shop".into(), tenant: "7".into(), ..TargetFacts::default() },
     }
 }
 

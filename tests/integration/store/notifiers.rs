@@ -167,6 +167,10 @@ pub fn an_older_form_never_replaces_a_newer(db: &TestDb) {
     assert_eq!(of50, [told(1, 50, "sent", 2), told(2, 50, "owed", 2), told(4, 50, "owed", 1)]);
     assert_eq!(store.notifications(51).unwrap(), [told(3, 51, "owed", 1)], "the same version changes nothing");
     assert_eq!(store.notifications(99).unwrap(), []);
+    // Of a target or notifier that is gone the name stays.
+    let nameless = Notification { notifier_name: String::new(), target_name: String::new(), ..told(3, 51, "sent", 2) };
+    write(&mut store, &[nameless]);
+    assert_eq!(store.notifications(51).unwrap(), [told(3, 51, "sent", 2)]);
     // What is too long for its column is cut and holds nothing up.
     let long =
         Notification { answer: Some("ä".repeat(100_000)), target_name: "x".repeat(9000), ..told(5, 52, "failed", 1) };

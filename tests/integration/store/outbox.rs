@@ -58,6 +58,9 @@ fn what_is_owed_survives_a_kill() {
         ..OutboxChanges::default()
     };
     state.save_outbox(&changes).unwrap();
+    let of = |kind: &str, ids: &[i64], state: &mut StateDb| state.kept_of(kind, ids).unwrap();
+    assert_eq!(of("standing", &[8, 9], &mut state), [(8, "b".to_owned())].into());
+    assert_eq!(of("dispatch", &[7], &mut state), [].into());
     let loaded = as_if_killed(&dir).load_outbox().unwrap();
     assert_eq!(loaded.rows, [row(1, 50, "owed"), row(2, 51, "held")], "done ones are not loaded");
     assert_eq!((loaded.cursor, loaded.mark.as_str(), loaded.kept.len()), (4, "m", 3));

@@ -288,6 +288,24 @@ fn a_file_of_a_newer_version_is_refused() {
     assert!(matches!(StateDb::open(&path, BIG), Err(StoreError::TooNew(_))));
 }
 
+#[test]
+fn incidents_of_an_older_version_get_the_names_that_their_events_hold() {
+    let file = File::new();
+    let mut state = file.open(BIG);
+    state.record_transitions(1, 1, &[], &[opened(id(1), 7)]).unwrap();
+    let path = file.0.path().join("state.db");
+    drop(state);
+    sqlite3(
+        &path,
+        "ALTER TABLE incidents DROP COLUMN target_name; ALTER TABLE incidents DROP COLUMN tenantid; \
+         DELETE FROM __diesel_schema_migrations WHERE version = '0003'",
+    );
+    let mut state = file.open(BIG);
+    assert_eq!(state.open_incidents().unwrap(), [incident(id(1), 7)]);
+    assert_eq!(state.target_names(&[id(1), id(2)]).unwrap(), [(id(1), "shop".to_owned())].into());
+    assert_eq!(state.names_of(&[1, 99]).unwrap(), [(1, "shop".to_owned())].into());
+}
+
 fn sqlite3(path: &Path, sql: &str) {
     let mut command = std::process::Command::new("sqlite3");
     command.arg(path).arg(sql);

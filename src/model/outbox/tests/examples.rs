@@ -272,6 +272,20 @@ fn a_target_that_settled_in_pass_owes_nothing_more() {
 }
 
 #[test]
+fn a_target_that_flaps_and_is_gone_does_not_settle() {
+    let mut w = World::new(vec![notifier(1)]);
+    flap(&mut w);
+    let incident = w.open[&1];
+    w.recover(1);
+    assert_eq!(w.book.flapping().collect::<Vec<_>>(), [TargetId(1)]);
+    w.book.target_gone(w.now, TargetId(1));
+    w.store();
+    assert_eq!(w.book.flapping().count(), 0);
+    assert_eq!(w.run(10_000_000), [], "no SETTLED, and no RECOVERY of {incident}");
+    assert!(w.saved.notices.values().all(|n| n.state.is_final()));
+}
+
+#[test]
 fn who_does_not_want_flapping_to_be_told_hears_of_each_change() {
     let filter = Filter { events: vec![EventKind::Fail, EventKind::Recovery], ..Filter::default() };
     let mut w = World::new(vec![Notifier { filter, group_window: Duration::ZERO, ..notifier(1) }]);

@@ -2,6 +2,7 @@
 
 mod examples;
 mod properties;
+mod recipients;
 mod storm;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +29,14 @@ pub(super) struct Try {
     pub sent: Option<bool>,
     /// The server had taken it, whatever we know.
     pub taken: bool,
+    /// Whom it may go to; empty for all.
+    pub audience: Vec<String>,
+    /// Who has it so far, where some only have it.
+    pub has: Vec<String>,
+    /// It was refused for what it holds, and its members are owed again.
+    pub split: bool,
+    /// It is a piece of one that was split.
+    pub piece: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -210,6 +219,10 @@ impl World {
                 items,
                 sent: None,
                 taken: false,
+                audience: self.book.audience(id).to_vec(),
+                has: vec![],
+                split: false,
+                piece: self.book.paces.get(&dispatch.notifier).is_some_and(|p| p.most.is_some()),
             });
             let contents = self.book.contents(id).unwrap();
             messages.push(self.book.message(id, &contents, &Known::default(), self.now).unwrap());
@@ -219,11 +232,26 @@ impl World {
 
     /// The server of a notifier answers.
     pub fn answer(&mut self, notifier: i64, result: &Attempt) {
+        self.answer_some(notifier, result, &[], &[]);
+    }
+
+    /// The server of a notifier answers; `has` now have it too, `never` never will.
+    pub fn answer_some(&mut self, notifier: i64, result: &Attempt, has: &[&str], never: &[&str]) {
         let Some((dispatch, at)) = self.flying.remove(&NotifierId(notifier)) else { return };
-        let sent = matches!(result, Attempt::Sent { .. });
+        let mut progress = self.book.dispatch(dispatch).unwrap().progress.clone();
+        progress.has.extend(has.iter().map(|r| (*r).to_owned()));
+        progress.never.extend(never.iter().map(|r| ((*r).to_owned(), "550".to_owned())));
+        let all = matches!(result, Attempt::Sent { .. }) && progress.never.is_empty();
+        self.tries[at].has = if all { vec![] } else { progress.has.clone() };
+        self.book.attempted(self.now, dispatch, result, progress, 7);
+        let state = |said: &Said| self.book.notice(said.notice).unwrap().state;
+        let states: Vec<NoticeState> = self.tries[at].items.iter().map(state).collect();
+        let sent = matches!(result, Attempt::Sent { .. }) || states.contains(&NoticeState::Sent);
         self.tries[at].sent = Some(sent);
         self.tries[at].taken = sent;
-        self.book.attempted(self.now, dispatch, result, 7);
+        self.tries[at].split = matches!(result, Attempt::Permanent { .. })
+            && self.book.dispatch(dispatch).is_none()
+            && states.iter().any(|s| matches!(s, NoticeState::Owed | NoticeState::Merged));
         self.store();
     }
 
@@ -270,5 +298,9 @@ pub(super) fn transient() -> Attempt {
 }
 
 pub(super) fn permanent() -> Attempt {
-    Attempt::Permanent { why: "550 no such user".into() }
+    Attempt::Permanent { why: "550 no such user".into(), content: false }
+}
+
+pub(super) fn too_large() -> Attempt {
+    Attempt::Permanent { why: "552 too large".into(), content: true }
 }

@@ -26,7 +26,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0i64..6).prop_map(Op::Withdraw),
         6 => (1i64..40_000).prop_map(Op::Pass),
         1 => (40_000i64..2_000_000).prop_map(Op::Pass),
-        9 => (1i64..5, 0u8..10).prop_map(|(n, r)| Op::Answer(n, r)),
+        9 => (1i64..5, 0u8..13).prop_map(|(n, r)| Op::Answer(n, r)),
         1 => any::<bool>().prop_map(Op::Restart),
         1 => Just(Op::Replay),
         1 => (1i64..5).prop_map(Op::Toggle),
@@ -63,6 +63,12 @@ struct Past {
     withdrawn: BTreeSet<TargetId>,
 }
 
+/// Whether nobody has what is being sent to a notifier.
+fn first(w: &World, notifier: i64) -> bool {
+    let flying = w.flying.get(&NotifierId(notifier)).and_then(|(id, _)| w.book.dispatch(*id));
+    flying.is_some_and(|d| d.progress == Progress::default())
+}
+
 /// `dead`: a notifier whose server never accepts.
 fn play(w: &mut World, ops: &[Op], dead: Option<i64>, past: &mut Past) {
     for op in ops {
@@ -84,6 +90,10 @@ fn play(w: &mut World, ops: &[Op], dead: Option<i64>, past: &mut Past) {
                 let after = Some(Duration::from_secs(100));
                 w.answer(n, &Attempt::Transient { why: "429".into(), after });
             }
+            Op::Answer(n, 4..=5) => w.answer(n, &too_large()),
+            // Of two recipients one has it: the other is put off, refused, or everything is refused from now on.
+            Op::Answer(n, 6) if first(w, n) => w.answer_some(n, &transient(), &["a"], &[]),
+            Op::Answer(n, 7) if first(w, n) => w.answer_some(n, &sent(), &["a"], &["b"]),
             Op::Answer(n, _) => w.answer(n, &sent()),
             Op::Restart(took) => w.restart(took),
             Op::Replay => {
@@ -145,7 +155,7 @@ fn check_messages(w: &World) -> Result<(), TestCaseError> {
                 prop_assert_eq!(sent[&key], 1, "{:?} was sent again though its outcome was known", key);
             }
             if said.event == EventKind::Recovery {
-                let told = w.tries[..i].iter().any(|b| {
+                let told = w.tries[..i].iter().rev().find(|b| {
                     b.sent == Some(true)
                         && b.notifier == t.notifier
                         && b.items.iter().any(|s| {
@@ -154,14 +164,23 @@ fn check_messages(w: &World) -> Result<(), TestCaseError> {
                                 && (s.event == EventKind::Fail || (s.event == EventKind::Settled && s.failing))
                         })
                 });
-                prop_assert!(told, "RECOVERY to someone who was not told: {:?}", said);
+                prop_assert!(told.is_some(), "RECOVERY to someone who was not told: {:?}", said);
+                let told = told.map(|t| t.has.clone()).unwrap_or_default();
+                prop_assert_eq!(&t.audience, &told, "RECOVERY to others than were told: {:?}", said);
+            } else if said.event != EventKind::Reminder {
+                prop_assert!(t.audience.is_empty());
+            }
+            if t.split {
+                // It goes again in another message.
+                ids.remove(&key);
+                last.remove(&(t.notifier, said.target));
             }
         }
     }
     // Caps and windows, in time that no clock sets back.
     for n in &w.notifiers {
         let of: Vec<&Try> = w.tries.iter().filter(|t| t.notifier == n.id).collect();
-        let fresh: Vec<i64> = of.iter().filter(|t| t.fresh).map(|t| t.real_ms).collect();
+        let fresh: Vec<i64> = of.iter().filter(|t| t.fresh && !t.piece).map(|t| t.real_ms).collect();
         let window = i64::try_from(n.group_window.as_millis()).unwrap();
         prop_assert!(fresh.windows(2).all(|w| w[1] - w[0] >= window), "{}: window {fresh:?}", n.name);
         let rate = n.rate_per_minute as usize;

@@ -23,6 +23,11 @@ fn ten_thousand_transitions_are_one_bounded_digest_for_each_notifier() {
     w.pass(4_000);
     let messages = w.step();
     assert_eq!(messages.len(), 2, "5 s after the first one");
+    let (dispatch, _) = w.flying[&NotifierId(1)];
+    let contents = w.book.contents(dispatch).unwrap();
+    let names = contents.rest.iter().map(|e| (*e, format!("t{e}"))).collect();
+    let named = w.book.message(dispatch, &contents, &Known { names, ..Known::default() }, w.now).unwrap();
+    assert_eq!((named.rest.len(), named.rest[0].as_str()), (9_000, "t1001"), "all are named");
     for message in &messages {
         assert_eq!((message.kind, message.items.len(), message.more), (MessageKind::Digest, LISTED, 9_000));
     }

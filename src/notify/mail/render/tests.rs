@@ -135,6 +135,48 @@ fn a_digest_lists_all_in_order_and_counts_the_rest() {
     assert!(rendered.text.contains("And 12 more") && rendered.html.unwrap().contains("And 12 more"));
 }
 
+/// A digest of `n` failures as they come from the outbox: 1,000 of them as items, of the others the name.
+fn outage(n: usize) -> Message {
+    let mut message = samples::digest(n.min(1_000));
+    message.items.pop();
+    message.items.iter_mut().enumerate().for_each(|(i, item)| item.target.name = format!("shop-{i:05}"));
+    message.more = n - message.items.len();
+    message.rest = (message.items.len()..n).map(|i| format!("shop-{i:05}")).collect();
+    message
+}
+
+fn named(text: &str, n: usize) -> usize {
+    (0..n).filter(|i| text.contains(&format!("shop-{i:05}"))).count()
+}
+
+#[test]
+fn a_long_digest_names_all_and_is_shown_whole() {
+    for n in [2, 60, 500, 1_000, 10_000] {
+        let rendered = at(&outage(n), 0);
+        assert_eq!(named(&rendered.text, n), n, "the text names all of {n}");
+        let html = rendered.html.unwrap();
+        assert!(html.len() <= 90_000, "{n}: {}", html.len());
+        assert!(html.ends_with("</html>\n") || html.ends_with("</html>"), "{n}");
+        let shown = named(&html, n);
+        if n <= 1_000 {
+            assert_eq!(shown, n, "so does the HTML");
+        } else {
+            assert!(shown > 5_000 && html.len() > 80_000, "{shown} names in {} bytes", html.len());
+            assert!(html.contains(&format!("And {} more, named in the plain part", n - shown)), "{shown}");
+        }
+        assert!(html.contains("shop-00000 fails since"), "the worst is told in full");
+    }
+}
+
+#[test]
+fn names_of_markup_are_counted_as_long_as_they_become() {
+    let mut message = outage(3_000);
+    message.items.iter_mut().for_each(|item| item.target.name = "<'&'>".repeat(20));
+    message.rest.iter_mut().for_each(|name| *name = "<'&'>".repeat(20));
+    let html = at(&message, 0).html.unwrap();
+    assert!(html.len() <= 90_000, "{}", html.len());
+}
+
 #[test]
 fn nothing_from_outside_becomes_markup_a_header_or_a_control_sequence() {
     let mut item = samples::item("<b>x</b>\r\nBcc: a@b.c\u{1b}[31m", EventKind::Fail);

@@ -1,0 +1,210 @@
+//! The running daemon: everything is made and comes together here.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use actix_rt::ArbiterHandle;
+use slog::{Logger, info};
+use tokio::sync::Notify;
+
+use super::arbiters::{arbiter_count, install, make_local};
+use super::notifying::{self, Around};
+use super::startup::{Known, Opened};
+use super::stop::Signals;
+use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
+use crate::actors::databases::{Connector, Database, LocalDatabase, LocalQuery};
+use crate::actors::notifier::NotifierActor;
+use crate::actors::persistence::{Limits, Persistence};
+use crate::actors::pruner::{Keep, Pruner};
+use crate::actors::supervisor::{Apply, Supervisor};
+use crate::actors::watcher::{Watcher, tell_notifiers, validated};
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::control::api::RunState;
+use crate::logging::LogGuard;
+use crate::model::notifier::TypeCheck;
+use crate::notify::catalogue::Catalogue;
+
+/// The running daemon.
+pub(super) struct Daemon {
+    pub(super) log: Logger,
+    pub(super) guard: Arc<LogGuard>,
+    pub(super) run_state: RunStateCell,
+    pub(super) stop: Arc<Notify>,
+    pub(super) supervisor: Addr<Supervisor>,
+    pub(super) persistence: Addr<Persistence>,
+    pub(super) watcher: Addr<Watcher>,
+    pub(super) reader: Addr<Database>,
+    pub(super) connector: Arc<Connector>,
+    pub(super) notifier: Addr<NotifierActor>,
+    pub(super) servers: Vec<actix_web::dev::ServerHandle>,
+    pub(super) arbiters: Vec<Arbiter>,
+    pub(super) signals: Signals,
+}
+
+impl Daemon {
+    #[expect(clippy::too_many_arguments, reason = "this is where everything comes together")]
+    pub(super) async fn start(
+        settings: &Settings,
+        clock: Clock,
+        log: Logger,
+        guard: Arc<LogGuard>,
+        opened: Opened,
+        known: Known,
+        listener: std::os::unix::net::UnixListener,
+        health: Option<std::net::TcpListener>,
+        socket_gid: u32,
+        catalogue: Arc<Catalogue>,
+    ) -> Result<Daemon, Box<dyn std::error::Error>> {
+        let signals = Signals::install()?;
+        let started = clock.now();
+        let types: Arc<TypeCheck> = notifying::types(&catalogue);
+        let transitions = Arc::new(Notify::new());
+        let board = Arc::new(Board::default());
+        let Opened { connector, main, local } = opened;
+        board.health.database.set(main.as_ref().map(|_| ()).map_err(ToString::to_string), clock.utc_now());
+        let writer = Database::start_writing("db-writer", &connector, main.ok());
+        let watching = Database::start("db-watcher", &connector, None);
+        let reader = Database::start("db-reader", &connector, None);
+        let local = LocalDatabase::start(local);
+        let limits = Limits {
+            flush_interval: settings.persistence.flush_interval,
+            batch_size: settings.persistence.batch_size,
+            queue_size: settings.persistence.queue_size,
+        };
+        let node = node_bits(known.flow.writer());
+        let persistence = Persistence::new(
+            limits,
+            Arc::clone(&board),
+            clock.clone(),
+            log.clone(),
+            writer,
+            local.clone(),
+            known.flow,
+            known.guessed,
+            Arc::clone(&transitions),
+        )
+        .start();
+        let arbiters: Vec<Arbiter> = (0..arbiter_count(settings.probe.arbiters)).map(|_| Arbiter::new()).collect();
+        let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
+        let supervisor = Supervisor::new(
+            Arc::clone(&board),
+            clock.clone(),
+            log.clone(),
+            handles.clone(),
+            persistence.clone().recipient(),
+            node,
+        )
+        .start();
+        for (handle, number) in handles.iter().zip(1u16..) {
+            let made = make_local(settings, &clock, &board, &persistence, &supervisor, &log, node.wrapping_add(number));
+            install(handle, made).await?;
+        }
+        let total = known.changed.len();
+        if known.from_main {
+            let targets: Vec<_> = known.changed.iter().filter_map(|c| c.as_ref().ok().cloned()).collect();
+            let wrong: Vec<i64> = known.changed.iter().filter_map(|c| c.as_ref().err()).map(|r| r.0.id).collect();
+            // What it could not save it saves at the next change; its thread logs nothing, the watcher does.
+            local.do_send(LocalQuery::new(move |db| {
+                db.save_all_definitions(targets.iter().map(|t| t.definition()), &wrong)
+            }));
+        }
+        let (notifiers, remembered) = known.notifiers;
+        board.notifiers.replace(remembered, &*types);
+        let told = tell_notifiers(&board, notifiers, &*types, &log);
+        known.notifier_statuses.into_iter().for_each(|(id, status)| board.notifiers.set_status(id, status));
+        if known.from_main {
+            local.do_send(LocalQuery::new(move |db| db.save_notifiers(&told.good, &told.wrong)));
+        }
+        let mut changed = validated(&known.last_good);
+        changed.extend(known.changed);
+        let states = known.states;
+        supervisor.send(Apply { changed, removed: Vec::new(), states }).await?;
+        let watcher = Watcher::new(
+            Arc::clone(&board),
+            clock.clone(),
+            log.clone(),
+            Arc::clone(&connector),
+            watching,
+            local.clone(),
+            supervisor.clone(),
+            known.rows,
+            Arc::clone(&types),
+        )
+        .start();
+        let keep = Keep {
+            results: settings.persistence.keep_results,
+            notifications: settings.persistence.keep_notifications,
+            local: Keep::LOCAL,
+        };
+        let pruning = Database::start_writing("db-pruner", &connector, None);
+        Pruner::new(keep, clock.clone(), log.clone(), pruning, local.clone()).start();
+        let telling = Database::start("db-notifier", &connector, None);
+        let around = Around {
+            board: Arc::clone(&board),
+            clock: clock.clone(),
+            log: log.clone(),
+            local: local.clone(),
+            main: telling,
+            supervisor: supervisor.clone(),
+            transitions,
+            node,
+        };
+        let (notifying, notifier) = notifying::start(settings, Arc::clone(&catalogue), around);
+        let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
+        let context = Arc::new(ControlContext {
+            board,
+            clock: clock.clone(),
+            log: log.clone(),
+            supervisor: supervisor.clone(),
+            watcher: watcher.clone(),
+            reader: reader.clone(),
+            local: local.clone(),
+            database: (
+                if connector.url().is_sqlite() { "sqlite" } else { "mysql" }.into(),
+                connector.url().to_string(),
+            ),
+            started,
+            run_state: run_state.clone(),
+            stop: Arc::clone(&stop),
+            log_dropped: Arc::new(guard.lost_counter()),
+            access: Access { uid: rustix::process::geteuid().as_raw(), gid: socket_gid },
+            types,
+            catalogue,
+            notifier: notifier.clone(),
+        });
+        let mut servers = Vec::new();
+        let control = serve(listener, &context)?;
+        servers.push(control.handle());
+        actix_rt::spawn(control);
+        if let Some(listener) = health {
+            let health = serve_health(listener, &run_state)?;
+            servers.push(health.handle());
+            actix_rt::spawn(health);
+        }
+        run_state.set(RunState::Running);
+        info!(log, "running"; "targets" => total, "arbiters" => handles.len(),
+            "start_ms" => u64::try_from(clock.now().since(started).as_millis()).unwrap_or(0));
+        Ok(Daemon {
+            log,
+            guard,
+            run_state,
+            stop,
+            supervisor,
+            persistence,
+            watcher,
+            reader,
+            connector,
+            notifier,
+            servers,
+            arbiters: arbiters.into_iter().chain([notifying]).collect(),
+            signals,
+        })
+    }
+}
+
+/// The bits that tell this start's ids from those of others.
+fn node_bits(writer: i64) -> u16 {
+    u16::try_from(crate::model::ids::splitmix64(writer.cast_unsigned()) & 0x3ff).unwrap_or(0)
+}
