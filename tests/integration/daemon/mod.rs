@@ -27,6 +27,7 @@ mod pruning;
 mod schedule;
 mod secrets;
 mod startup;
+mod storm;
 mod telling;
 mod telling_cli;
 mod wrong;

@@ -22,9 +22,9 @@ on_both!(
 
 /// A message as the receiver got it.
 #[derive(Debug, Clone)]
-struct Got {
+pub struct Got {
     key: String,
-    body: Value,
+    pub body: Value,
 }
 
 impl Got {
@@ -49,8 +49,8 @@ struct Inner {
 }
 
 /// The server of a WEBHOOK notifier.
-struct Receiver {
-    port: u16,
+pub struct Receiver {
+    pub port: u16,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -69,19 +69,24 @@ impl Receiver {
         Receiver { port, inner }
     }
 
-    fn start() -> Receiver {
+    pub fn start() -> Receiver {
         Receiver::on(0)
     }
 
-    fn answer(&self, status: u16) {
+    pub fn answer(&self, status: u16) {
         self.inner.lock().unwrap().status = status;
     }
 
-    fn got(&self) -> Vec<Got> {
+    /// Closes the connections that were held.
+    pub fn release(&self) {
+        self.inner.lock().unwrap().held.clear();
+    }
+
+    pub fn got(&self) -> Vec<Got> {
         self.inner.lock().unwrap().got.clone()
     }
 
-    fn wait(&self, n: usize) -> Vec<Got> {
+    pub fn wait(&self, n: usize) -> Vec<Got> {
         wait_for(&format!("{n} messages"), SOON, || Some(self.got()).filter(|g| g.len() >= n))
     }
 }
@@ -126,14 +131,14 @@ fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
     place.db.sql(&format!("INSERT INTO notifiers ({columns}) VALUES ({values})"));
 }
 
-fn in_force(daemon: &Daemon, notifiers: usize) {
+pub fn in_force(daemon: &Daemon, notifiers: usize) {
     wait_until("notifiers are in force", SOON, || {
         let all = daemon.get("/v1/notifiers");
         all.as_array().unwrap().iter().filter(|n| n["invalid"] != json!(true)).count() == notifiers
     });
 }
 
-fn notifier(daemon: &Daemon, name: &str) -> Value {
+pub fn notifier(daemon: &Daemon, name: &str) -> Value {
     daemon.get(&format!("/v1/notifiers/{name}"))
 }
 
