@@ -48,8 +48,8 @@ pub fn run() -> Outcome<()> {
                 asked.sampling.store(true, Relaxed);
                 "ok".into()
             }
-            "fail" => {
-                asked.fails.store(true, Relaxed);
+            "fail" | "pass" => {
+                asked.fails.store(line == "fail", Relaxed);
                 "ok".into()
             }
             "samples" => {
@@ -142,6 +142,11 @@ impl Origin {
     /// Answers 500 to everybody from now on.
     pub fn fail(&mut self) -> Outcome<()> {
         self.role.ask("fail").map(drop)
+    }
+
+    /// Answers 200 again.
+    pub fn pass(&mut self) -> Outcome<()> {
+        self.role.ask("pass").map(drop)
     }
 
     /// Begins to note when each request was accepted.
