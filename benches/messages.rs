@@ -63,8 +63,7 @@ fn webhooks(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("{kind} request"));
         for (name, message) in messages() {
             let now = UtcMs(message.at.0 + 5_000);
-            let input =
-                Input { message: &message, address: &address, params: &[], saved: &[], templates: &[], now };
+            let input = Input { message: &message, address: &address, params: &[], saved: &[], templates: &[], now };
             assert!(!provider.requests(&input).unwrap().is_empty());
             group.bench_function(BenchmarkId::from_parameter(name), |b| {
                 b.iter(|| provider.requests(black_box(&input)).unwrap());

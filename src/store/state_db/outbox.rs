@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use super::StateDb;
-use super::statements::{MarkSynced, StoreNotice};
 use super::schema::{kept, notifier_status, notify_cursor, outbox};
+use super::statements::{MarkSynced, StoreNotice};
 use crate::model::notifier::{NotifierId, NotifierStatus};
 use crate::model::time::UtcMs;
 use crate::store::StoreError;

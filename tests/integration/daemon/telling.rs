@@ -86,6 +86,12 @@ impl Receiver {
         self.inner.lock().unwrap().got.clone()
     }
 
+    /// Things that all messages so far name.
+    pub fn items(&self) -> usize {
+        let inner = self.inner.lock().unwrap();
+        inner.got.iter().map(|g| g.body["message"]["items"].as_array().unwrap().len()).sum()
+    }
+
     pub fn wait(&self, n: usize) -> Vec<Got> {
         wait_for(&format!("{n} messages"), SOON, || Some(self.got()).filter(|g| g.len() >= n))
     }
