@@ -76,7 +76,10 @@ pub fn run(options: &Options) -> Outcome<Report> {
     };
     let got = until_told(&mut receiver, &mut peak, TARGETS as u64)?;
     std::thread::sleep(WRITTEN_AFTER);
-    let opened = daemon.database.pairs("SELECT MIN(started_at) AS a, MAX(started_at) AS b FROM incidents")?[0];
+    // On a busy machine a target may have failed before: that is not the storm's.
+    let of_storm =
+        format!("SELECT MIN(started_at) AS a, MAX(started_at) AS b FROM incidents WHERE started_at >= {storm}");
+    let opened = daemon.database.pairs(&of_storm)?[0];
     // All recover, and fail again.
     let mut peaks = vec![peak];
     for round in 1..=2u64 {
@@ -117,9 +120,9 @@ pub fn run(options: &Options) -> Outcome<Report> {
         report.add(format!("resident memory, highest in storm {}", n + 1), *peak as f64 / 1e6, "MB", "bounded");
     }
     report.add("first to last failure", (opened.1 - opened.0) as f64, "ms", "about 1,000");
-    let first = got.first_at as i64 - opened.0;
-    report.add("live: first failure to the digest", first as f64, "ms", "");
-    report.add("live: of that beyond the group wait", (first - GROUP_WAIT_MS) as f64, "ms", "rendering only");
+    let told = got.last_at as i64 - opened.0;
+    report.add("live: first failure until all are told", told as f64, "ms", "");
+    report.add("live: of that beyond the group wait", (told - GROUP_WAIT_MS) as f64, "ms", "storing, rendering");
     report.add("live: messages", got.messages as f64, "", "few");
     report.add("live: failures named one by one", got.named as f64, "", "");
     report.add("live: failures counted", got.counted as f64, "", "");
