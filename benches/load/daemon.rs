@@ -18,6 +18,7 @@ pub struct Place {
     folder: tempfile::TempDir,
     /// Its database, to be filled before the start.
     pub database: Database,
+    settings: String,
 }
 
 impl Place {
@@ -25,7 +26,12 @@ impl Place {
     pub fn new(options: &Options) -> Outcome<Place> {
         let folder = tempfile::Builder::new().prefix("skypunch-bench-").tempdir()?;
         let database = Database::create(folder.path(), options.mysql.as_deref())?;
-        Ok(Place { folder, database })
+        Ok(Place { folder, database, settings: options.settings.clone().unwrap_or_default() })
+    }
+
+    /// Adds lines to the daemon's settings file, before those of the command line.
+    pub fn add_settings(&mut self, lines: &str) {
+        self.settings.insert_str(0, lines);
     }
 
     /// Starts the daemon.
@@ -37,7 +43,7 @@ impl Place {
             "[database]\nurl = {:?}\n[control]\nsocket = {socket:?}\n[state]\ndir = {:?}\n[log]\nresults = \"changes\"\n{}",
             self.database.url,
             folder.join("state"),
-            options.settings.as_deref().unwrap_or_default()
+            self.settings
         );
         std::fs::write(&config, toml)?;
         let program = env!("CARGO_BIN_EXE_skypunch");

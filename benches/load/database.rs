@@ -89,7 +89,8 @@ impl Database {
         ))
     }
 
-    fn execute(&mut self, sql: &str) -> Outcome<()> {
+    /// Runs a statement.
+    pub fn execute(&mut self, sql: &str) -> Outcome<()> {
         match &mut self.connection {
             Client::Sqlite(c) => drop(diesel::sql_query(sql).execute(&mut **c)?),
             Client::Mysql(runtime, c) => runtime.block_on(c.query_drop(sql))?,

@@ -11,12 +11,17 @@
 mod daemon;
 mod database;
 mod floor;
+mod mail;
 mod origin;
 mod persist;
 mod process;
+mod receiver;
 mod report;
 mod roles;
 mod scenarios;
+mod sink;
+mod storm;
+mod window;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -65,6 +70,10 @@ pub struct Options {
     /// Rows in the database before the scenario `persist` measures.
     #[arg(long, default_value_t = 500_000)]
     rows: usize,
+    /// A mail server without login for the scenario `mail` instead of the bench's own sink; it gets thousands of mails to
+    /// ops@example.com, so make sure that none leaves it.
+    #[arg(long, value_name = "HOST:PORT")]
+    smtp: Option<String>,
     /// What cargo adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -80,6 +89,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.split_first() {
         Some((role, _)) if role == "origin" => origin::run().map(|()| ExitCode::SUCCESS),
+        Some((role, _)) if role == "receiver" => receiver::run().map(|()| ExitCode::SUCCESS),
+        Some((role, _)) if role == "sink" => sink::run().map(|()| ExitCode::SUCCESS),
         Some((role, rest)) if role == "floor" => floor::run(rest).map(|()| ExitCode::SUCCESS),
         Some((role, rest)) if role == "guard" => match rest.split_first() {
             Some((folder, command)) => roles::guard(Path::new(folder), command),

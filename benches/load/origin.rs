@@ -1,10 +1,12 @@
 //! The origin that is probed: one thread, the same small answer to every request.
 //!
 //! ```text
-//!  accept -> (read the request) -> 200 with two bytes -> close        paths /t/ID
+//!  accept -> (read the request) -> 200 with two bytes -> close        paths /t/ID; 500 while it is told to fail
+//!                     |-> 200 and 500 in turn                          paths /flip/ID
 //!                     '-> nothing, until the client gives up          paths /hang/ID
 //! ```
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +19,7 @@ use crate::Outcome;
 use crate::roles::{Role, say, serve_stdin};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+const FAILURE: &[u8] = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
 
 /// Memory for samples ends here.
 const MAX_SAMPLES: usize = 2_000_000;
@@ -25,6 +28,9 @@ const MAX_SAMPLES: usize = 2_000_000;
 struct Seen {
     answered: AtomicU64,
     held: AtomicU64,
+    fails: AtomicBool,
+    /// By id: whether the last answer of a path that flips was 500.
+    turns: Mutex<HashMap<Vec<u8>, bool>>,
     sampling: AtomicBool,
     /// (id, wall-clock microseconds at which the connection was accepted).
     samples: Mutex<Vec<(u32, u64)>>,
@@ -40,6 +46,10 @@ pub fn run() -> Outcome<()> {
             "sample" => {
                 samples().clear();
                 asked.sampling.store(true, Relaxed);
+                "ok".into()
+            }
+            "fail" | "pass" => {
+                asked.fails.store(line == "fail", Relaxed);
                 "ok".into()
             }
             "samples" => {
@@ -86,6 +96,13 @@ async fn answer(mut tcp: TcpStream, seen: &Seen, accepted: u64) -> std::io::Resu
         return Ok(());
     }
     seen.answered.fetch_add(1, Relaxed);
+    let mut fails = seen.fails.load(Relaxed);
+    if let Some(id) = path.strip_prefix(b"/flip/") {
+        let mut turns = seen.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(id.to_vec()).or_default();
+        *turn = !*turn;
+        fails = *turn;
+    }
     if seen.sampling.load(Relaxed)
         && let Some(id) = path.strip_prefix(b"/t/").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok())
     {
@@ -94,7 +111,7 @@ async fn answer(mut tcp: TcpStream, seen: &Seen, accepted: u64) -> std::io::Resu
             samples.push((id, accepted));
         }
     }
-    tcp.write_all(ANSWER).await
+    tcp.write_all(if fails { FAILURE } else { ANSWER }).await
 }
 
 /// The origin as the bench sees it.
@@ -120,6 +137,16 @@ impl Origin {
     pub fn counts(&mut self) -> Outcome<(u64, u64)> {
         let n = self.role.numbers("count")?;
         Ok((n[0], n[1]))
+    }
+
+    /// Answers 500 to everybody from now on.
+    pub fn fail(&mut self) -> Outcome<()> {
+        self.role.ask("fail").map(drop)
+    }
+
+    /// Answers 200 again.
+    pub fn pass(&mut self) -> Outcome<()> {
+        self.role.ask("pass").map(drop)
     }
 
     /// Begins to note when each request was accepted.

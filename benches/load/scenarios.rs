@@ -13,14 +13,15 @@ use crate::daemon::{Daemon, Place};
 use crate::floor::Floor;
 use crate::origin::Origin;
 use crate::report::{Report, quantile};
+use crate::window::{SETTLE, WRITTEN_AFTER, Window};
 use crate::{Options, Outcome};
-use crate::{persist, process};
+use crate::{mail, persist, process, storm};
 
 /// A scenario: its name on the command line, what it is, and how it runs.
 pub type Scenario = (&'static str, &'static str, fn(&Options) -> Outcome<Report>);
 
 /// All of them, in the order of the table.
-pub const ALL: [Scenario; 8] = [
+pub const ALL: [Scenario; 10] = [
     ("10k", "10,000 targets @ 1 s", |o| rate(o, "10,000 targets @ 1 s", 10_000, "at most 1.5")),
     ("1k", "1,000 targets @ 1 s", |o| rate(o, "1,000 targets @ 1 s", 1_000, "at most 1.8")),
     ("hang", "10,000 targets @ 1 s, one in ten hangs until its timeout", hang),
@@ -28,25 +29,10 @@ pub const ALL: [Scenario; 8] = [
     ("start", "start: 10,000 targets @ 10 s probed once", start),
     ("ctl", "skypunchctl targets with 10,000 targets", list),
     ("lateness", "reported lateness against the origin's clock, 2,000 targets @ 1 s", lateness),
+    ("storm", "10,000 targets @ 1 s fail within one second; one notifier is dead, one lives", storm::run),
+    ("mail", "mails a second: over one pool of sessions, and through the daemon", mail::run),
     ("persist", "the writer alone: batches of results and statuses of 10,000 targets", persist::run),
 ];
-
-/// How long things are left alone before the window begins.
-const SETTLE: Duration = Duration::from_secs(3);
-
-/// Longer than the daemon takes from the end of a probe to its row.
-const WRITTEN_AFTER: Duration = Duration::from_millis(2500);
-
-/// Due times that lie in a window of wall-clock milliseconds, computed from ids and frequency alone.
-fn due_times(targets: usize, frequency: Duration, from: i64, to: i64) -> u64 {
-    let us = |ms: i64| Mono(u64::try_from(ms).unwrap_or(0) * 1000 - 1);
-    (1..=i64::try_from(targets).unwrap_or(0))
-        .map(|id| {
-            let schedule = Schedule::new(TargetId(id), frequency, 0);
-            schedule.rungs(schedule.first_after(us(from)), schedule.first_after(us(to)))
-        })
-        .sum()
-}
 
 /// CPU per probe of the floor in one window, in microseconds.
 fn floor(options: &Options, origin: &mut Origin, targets: usize, frequency: Duration) -> Outcome<f64> {
@@ -60,71 +46,6 @@ fn floor(options: &Options, origin: &mut Origin, targets: usize, frequency: Dura
         return Err(format!("{failed} of the floor's {started} probes failed").into());
     }
     Ok(cpu as f64 / (after.0 - before.0) as f64)
-}
-
-/// What one window of the daemon shows.
-struct Window {
-    from: i64,
-    to: i64,
-    cpu_us: f64,
-    threads: Vec<(String, f64)>,
-    answered: u64,
-    held: u64,
-    started: u64,
-    missed: u64,
-    written: u64,
-    seconds: f64,
-    rss: u64,
-}
-
-impl Window {
-    fn measure(options: &Options, clock: &Clock, daemon: &Daemon, origin: &mut Origin) -> Outcome<Window> {
-        let look = |origin: &mut Origin| {
-            let status = daemon.status()?;
-            let threads = process::threads(daemon.pid)?;
-            Outcome::Ok((clock.now(), process::cpu_us(daemon.pid)?, origin.counts()?, status, threads))
-        };
-        let (began, cpu, (answered, held), status, threads) = look(origin)?;
-        std::thread::sleep(options.window());
-        let (ended, cpu_after, (answered_after, held_after), status_after, threads_after) = look(origin)?;
-        Ok(Window {
-            from: clock.utc(began).0,
-            to: clock.utc(ended).0,
-            cpu_us: (cpu_after - cpu) as f64,
-            threads: process::ran_us(&threads, &threads_after),
-            answered: answered_after - answered,
-            held: held_after - held,
-            started: status_after.probes.started - status.probes.started,
-            missed: status_after.probes.missed - status.probes.missed,
-            written: status_after.persistence.written - status.persistence.written,
-            seconds: ended.since(began).as_secs_f64(),
-            rss: process::memory(daemon.pid, "VmRSS")?,
-        })
-    }
-
-    fn report(&self, report: &mut Report, targets: usize, frequency: Duration, rows: &[(i64, i64)]) {
-        let due = due_times(targets, frequency, self.from, self.to);
-        report.add("window", self.seconds, "s", "");
-        report.add("due times in the window", due as f64, "", "");
-        report.add("results of them in the database", rows.len() as f64, "", "all");
-        report.add("due times missed (as the daemon says)", self.missed as f64, "", "0");
-        report.add("probes started (as the daemon says)", self.started as f64, "", "");
-        report.add("requests that the origin answered", self.answered as f64, "", "");
-        if self.held > 0 {
-            report.add("requests that the origin held", self.held as f64, "", "");
-        }
-        report.add("rows written (as the daemon says)", self.written as f64, "", "");
-        lateness_of(report, rows);
-        report.add("resident memory", self.rss as f64 / 1e6, "MB", "");
-    }
-}
-
-fn lateness_of(report: &mut Report, rows: &[(i64, i64)]) {
-    let mut late: Vec<i64> = rows.iter().map(|r| r.1).collect();
-    late.sort_unstable();
-    report.add("lateness p50", quantile(&late, 0.5) as f64 / 1000.0, "ms", "");
-    report.add("lateness p99", quantile(&late, 0.99) as f64 / 1000.0, "ms", "under 5 on an idle machine");
-    report.add("lateness max", late.last().copied().unwrap_or(0) as f64 / 1000.0, "ms", "");
 }
 
 fn split_by_thread(report: &mut Report, window: &Window, probes: u64) {

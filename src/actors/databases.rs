@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::priority::behind_probes;
 use crate::clock::Clock;
 use crate::model::time::{Mono, UtcMs};
 use crate::store::{ConnectOptions, DatabaseUrl, LeaseHolder, LeaseOutcome, StateDb, Store, StoreError};
@@ -161,10 +162,13 @@ impl Database {
     fn start_thread(name: &str, connector: &Arc<Connector>, store: Option<Store>, needs_lease: bool) -> Addr<Database> {
         let connector = Arc::clone(connector);
         let first = Mutex::new(store);
-        SyncArbiter::start_with_thread_builder(1, named(name), move || Database {
-            connector: Arc::clone(&connector),
-            store: first.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            needs_lease,
+        SyncArbiter::start_with_thread_builder(1, named(name), move || {
+            behind_probes();
+            Database {
+                connector: Arc::clone(&connector),
+                store: first.lock().unwrap_or_else(PoisonError::into_inner).take(),
+                needs_lease,
+            }
         })
     }
 }
@@ -214,6 +218,7 @@ impl LocalDatabase {
     pub fn start(state_db: StateDb) -> Addr<LocalDatabase> {
         let first = Mutex::new(Some(state_db));
         SyncArbiter::start_with_thread_builder(1, named("state.db"), move || {
+            behind_probes();
             let taken = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             LocalDatabase(taken.unwrap_or_else(|| unreachable!("one thread is asked for, and it never restarts")))
         })

@@ -9,13 +9,14 @@
 //!                                                          people <--messages-- notifier <--transitions, outbox--'
 //! ```
 //!
-//! One file an actor, its messages at its top. Nothing here is awaited by a probe.
+//! One file an actor, its messages at its top; `priority` says who goes first. Nothing here is awaited by a probe.
 
 pub mod arbiter;
 pub mod control;
 pub mod databases;
 pub mod notifier;
 pub mod persistence;
+pub mod priority;
 pub mod pruner;
 pub mod supervisor;
 pub mod target;

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::actors::databases::{Database, LocalDatabase};
 use crate::actors::notifier::{NotifierActor, Parts};
+use crate::actors::priority::behind_probes;
 use crate::actors::supervisor::Supervisor;
 use crate::board::Board;
 use crate::clock::Clock;
@@ -69,6 +70,7 @@ pub fn start(settings: &Settings, catalogue: Arc<Catalogue>, around: Around) -> 
     };
     let policy = Arc::new(settings.secrets.clone());
     let arbiter = Arbiter::new();
+    arbiter.spawn_fn(behind_probes);
     let actor = NotifierActor::start_in_arbiter(&arbiter.handle(), move |_| {
         let Around { board, clock, log, local, main, supervisor, transitions, node: _ } = around;
         let channels = Channels::new(catalogue, resolver, policy, clock.clone());

@@ -304,6 +304,40 @@ impl<'a> IncidentRow<'a> {
     }
 }
 
+/// An incident without its traces.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = incidents)]
+pub(super) struct BareIncident {
+    id: i64,
+    subject_id: i64,
+    reason: String,
+    description: String,
+    started_at: i64,
+    ended_at: Option<i64>,
+    ended_by: Option<String>,
+}
+
+impl BareIncident {
+    pub(super) fn id(&self) -> i64 {
+        self.id
+    }
+
+    pub(super) fn into_incident(self) -> Incident {
+        Incident {
+            id: self.id,
+            target_id: TargetId(self.subject_id),
+            started_at: UtcMs(self.started_at),
+            ended_at: self.ended_at.map(UtcMs),
+            ended_by: self.ended_by.and_then(|e| e.parse().ok()),
+            reason: self.reason.parse().unwrap_or(Reason::Internal),
+            description: self.description,
+            first_trace: Trace::default(),
+            last_good_trace: None,
+            facts: TargetFacts { id: self.subject_id, ..TargetFacts::default() },
+        }
+    }
+}
+
 /// A trace as JSON; of one that is far too long, the steps that fit and a note.
 fn trace_json(trace: &Trace) -> Result<String, StoreError> {
     let failed = |e| StoreError::Rejected(format!("a trace cannot be written: {e}"));

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use slog::{error, info, warn};
 
 use super::Parts;
@@ -15,7 +15,6 @@ use super::rows::{from_rows, to_rows, transition};
 use crate::actors::databases::{LocalQuery, answered};
 use crate::actors::supervisor::ProbeSoon;
 use crate::board::notifiers::NotifierRows;
-use crate::model::incident::Incident;
 use crate::model::message::{Message, TargetFacts};
 use crate::model::notifier::{Notifier, NotifierId, NotifierStatus};
 use crate::model::outbox::{Attempt, Book, Contents, Known, Progress, Transition};
@@ -91,7 +90,13 @@ impl Engine {
             tokio::select! {
                 () = self.parts.transitions.notified() => {}
                 () = self.parts.board.gone.notified() => self.forget_gone(&mut book),
-                Some(ended) = self.sending.next() => self.ended(&mut book, ended),
+                Some(ended) = self.sending.next() => {
+                    self.ended(&mut book, ended);
+                    // Those that have ended meanwhile are stored with it: one transaction for all.
+                    while let Some(Some(ended)) = self.sending.next().now_or_never() {
+                        self.ended(&mut book, ended);
+                    }
+                }
                 changed = rows.changed() => {
                     if changed.is_err() {
                         return;
@@ -306,7 +311,6 @@ fn in_force(rows: &NotifierRows) -> Vec<Notifier> {
 
 /// Sends, and survives a panic of what it sends with: that is the message's trouble alone.
 async fn send(channels: &Channels, notifier: &Notifier, message: &Message, course: &mut Course) -> SendResult {
-    use futures_util::FutureExt;
     let sent = channels.send(notifier, message, course, &());
     std::panic::AssertUnwindSafe(sent).catch_unwind().await.unwrap_or_else(|_| SendResult::Transient {
         why: "sending it panicked: this is a fault of skypunch".into(),
@@ -317,20 +321,5 @@ async fn send(channels: &Channels, notifier: &Notifier, message: &Message, cours
 /// What a message needs to know.
 fn known(db: &mut StateDb, contents: &Contents) -> Result<Known, StoreError> {
     let Contents { events, incidents, traces, rest, .. } = contents;
-    let mut known = Known { facts: db.facts_of(events)?, names: db.names_of(rest)?, ..Known::default() };
-    for id in incidents {
-        if let Some(mut incident) = db.incident(*id)? {
-            if !traces.contains(id) {
-                strip(&mut incident);
-            }
-            known.incidents.insert(*id, incident);
-        }
-    }
-    Ok(known)
-}
-
-/// Ten thousand traces at once are too many.
-fn strip(incident: &mut Incident) {
-    incident.first_trace.steps = Vec::new();
-    incident.last_good_trace = None;
+    Ok(Known { facts: db.facts_of(events)?, names: db.names_of(rest)?, incidents: db.incidents(incidents, traces)? })
 }

@@ -14,6 +14,7 @@ mod codec;
 mod outbox;
 mod schema;
 mod spool;
+mod statements;
 mod transitions;
 
 use std::collections::HashMap;

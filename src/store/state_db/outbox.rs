@@ -14,6 +14,7 @@ use diesel::prelude::*;
 
 use super::StateDb;
 use super::schema::{kept, notifier_status, notify_cursor, outbox};
+use super::statements::{MarkSynced, StoreNotice};
 use crate::model::notifier::{NotifierId, NotifierStatus};
 use crate::model::time::UtcMs;
 use crate::store::StoreError;
@@ -126,19 +127,7 @@ impl StateDb {
     pub fn save_outbox(&mut self, changes: &OutboxChanges) -> Result<(), StoreError> {
         self.write(|c| {
             for r in &changes.rows {
-                let values = (
-                    outbox::notifier_id.eq(r.notifier_id),
-                    outbox::incident_id.eq(r.incident_id),
-                    outbox::state.eq(&r.state),
-                    outbox::finished_at.eq(r.finished_at.map(|t| t.0)),
-                    outbox::body.eq(&r.body),
-                );
-                diesel::insert_into(outbox::table)
-                    .values((outbox::id.eq(r.id), outbox::done.eq(0), outbox::version.eq(1), values))
-                    .on_conflict(outbox::id)
-                    .do_update()
-                    .set((values, outbox::version.eq(outbox::version + 1)))
-                    .execute(c)?;
+                StoreNotice::new(r).execute(c)?;
             }
             for chunk in changes.done.chunks(500) {
                 let of = outbox::table.filter(outbox::id.eq_any(chunk));
@@ -218,9 +207,8 @@ impl StateDb {
     /// See [`StoreError`].
     pub fn mark_synced(&mut self, rows: &[(i64, i64)]) -> Result<(), StoreError> {
         self.write(|c| {
-            for (id, version) in rows {
-                let older = outbox::table.find(id).filter(outbox::synced.lt(version));
-                diesel::update(older).set(outbox::synced.eq(version)).execute(c)?;
+            for &(id, version) in rows {
+                MarkSynced { id, version }.execute(c)?;
             }
             Ok(())
         })

@@ -13,7 +13,7 @@ use crate::model::message::TargetFacts;
 use crate::model::record::{IncidentChange, StatusRecord};
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
-use crate::store::rows::{IncidentRow, StatusRow};
+use crate::store::rows::{BareIncident, IncidentRow, StatusRow};
 use crate::store::schema::{incidents, target_status};
 use crate::store::{StoreError, StoredStatus};
 
@@ -77,8 +77,9 @@ impl StateDb {
         let rows: Vec<StatusRow<'_>> =
             statuses.iter().map(|s| StatusRow::new(s, &s.state.counters, 0, writer, number)).collect();
         self.write(|c| {
-            for chunk in rows.chunks(500) {
-                diesel::replace_into(target_status::table).values(chunk).execute(c)?;
+            // One a statement: its text is prepared once, that of many rows each time.
+            for row in &rows {
+                diesel::replace_into(target_status::table).values(row).execute(c)?;
             }
             for change in changes {
                 match change {
@@ -256,6 +257,26 @@ impl StateDb {
             let of = incidents::table.filter(incidents::id.eq_any(chunk));
             let rows: Vec<(i64, String)> = self.read(|c| of.select((incidents::id, incidents::target_name)).load(c))?;
             all.extend(rows);
+        }
+        Ok(all)
+    }
+
+    /// Several incidents by their ids, with the traces of those in `traced` only: thousands of traces are too much.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn incidents(&mut self, ids: &[i64], traced: &[i64]) -> Result<HashMap<i64, Incident>, StoreError> {
+        let mut all = HashMap::with_capacity(ids.len());
+        let bare: Vec<i64> = ids.iter().copied().filter(|id| !traced.contains(id)).collect();
+        for chunk in bare.chunks(500) {
+            let of = incidents::table.filter(incidents::id.eq_any(chunk)).select(BareIncident::as_select());
+            let rows: Vec<BareIncident> = self.read(|c| of.load(c))?;
+            all.extend(rows.into_iter().map(|row| (row.id(), row.into_incident())));
+        }
+        for chunk in traced.chunks(500) {
+            let of = incidents::table.filter(incidents::id.eq_any(chunk));
+            let rows: Vec<IncidentRow<'static>> = self.read(|c| of.load(c))?;
+            all.extend(rows.into_iter().map(IncidentRow::into_incident).map(|i| (i.id, i)));
         }
         Ok(all)
     }

@@ -28,6 +28,7 @@ mod pruning;
 mod schedule;
 mod secrets;
 mod startup;
+mod storm;
 mod telling;
 mod telling_again;
 mod telling_cli;

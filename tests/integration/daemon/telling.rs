@@ -81,12 +81,23 @@ impl Receiver {
         self.inner.lock().unwrap().refused = Some(rule);
     }
 
-    fn answer(&self, status: u16) {
+    pub fn answer(&self, status: u16) {
         self.inner.lock().unwrap().status = status;
+    }
+
+    /// Closes the connections that were held.
+    pub fn release(&self) {
+        self.inner.lock().unwrap().held.clear();
     }
 
     pub fn got(&self) -> Vec<Got> {
         self.inner.lock().unwrap().got.clone()
+    }
+
+    /// Things that all messages so far name.
+    pub fn items(&self) -> usize {
+        let inner = self.inner.lock().unwrap();
+        inner.got.iter().map(|g| g.body["message"]["items"].as_array().unwrap().len()).sum()
     }
 
     pub fn wait(&self, n: usize) -> Vec<Got> {
@@ -144,7 +155,7 @@ pub(super) fn in_force(daemon: &Daemon, notifiers: usize) {
     });
 }
 
-fn notifier(daemon: &Daemon, name: &str) -> Value {
+pub fn notifier(daemon: &Daemon, name: &str) -> Value {
     daemon.get(&format!("/v1/notifiers/{name}"))
 }
 
