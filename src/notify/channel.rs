@@ -159,7 +159,7 @@ impl Channels {
             if progress.taken.contains(&request.id) || progress.never.iter().any(|(id, _)| *id == request.id) {
                 continue;
             }
-            match self.webhooks.send(request, LIMIT, dialogue).await {
+            match self.webhooks.send(request, LIMIT, dialogue, &mut progress.unanswered).await {
                 SendResult::Sent { answer, saved } => {
                     progress.answer = answer;
                     progress.save(saved);

@@ -71,6 +71,7 @@ impl Book {
         let now = self.see(now);
         let Some(mut row) = self.dispatches.get(&dispatch).cloned().filter(|d| d.in_flight) else { return };
         row.in_flight = false;
+        row.uncertain |= progress.unanswered;
         row.progress = progress;
         let notifier = row.notifier;
         let members = Self::ids(self.index.members.get(&dispatch));

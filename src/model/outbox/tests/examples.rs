@@ -84,6 +84,32 @@ fn what_may_have_arrived_is_never_reworded_and_its_recovery_stays_a_message_of_i
 }
 
 #[test]
+fn what_got_no_answer_is_not_reworded_even_when_a_later_attempt_is_refused() {
+    for before in [true, false] {
+        let mut w = World::new(vec![notifier(1)]);
+        let incident = w.fail(1);
+        w.pass(5_000);
+        w.step();
+        if before {
+            w.recover(1);
+        }
+        let (dispatch, _) = w.flying.remove(&NotifierId(1)).unwrap();
+        let progress = Progress { unanswered: true, ..Progress::default() };
+        w.book.attempted(w.now, dispatch, &transient(), progress, 7);
+        w.store();
+        w.restart(false);
+        w.pass(5_000);
+        assert_eq!(kinds(&w.step()), [MessageKind::Fail]);
+        w.answer(1, &transient());
+        if !before {
+            w.recover(1);
+        }
+        assert_eq!(w.state(incident, 1, EventKind::Recovery), Some(NoticeState::Owed));
+        assert_eq!(kinds(&w.run(100_000)), [MessageKind::Fail, MessageKind::Recovery]);
+    }
+}
+
+#[test]
 fn a_failure_that_failed_for_good_has_no_recovery() {
     let mut w = World::new(vec![notifier(1)]);
     let incident = w.fail(1);
