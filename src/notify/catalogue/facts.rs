@@ -99,7 +99,7 @@ pub(super) fn alone(message: &Message, item: &Item, position: usize) -> Message 
 }
 
 /// Everything that depends on the message alone.
-pub(super) fn facts(message: &Message) -> Map<String, Value> {
+pub(in crate::notify) fn facts(message: &Message) -> Map<String, Value> {
     let items: Vec<Value> = message.items.iter().map(|item| of_item(item, message)).collect();
     let tone = message.items.iter().map(Tone::of).max().unwrap_or(Tone::Good);
     let item = items.first().cloned().unwrap_or_default();

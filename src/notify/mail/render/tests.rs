@@ -4,6 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::super::samples;
 use super::*;
+use crate::model::message::MessageKind;
 use crate::model::notifier::EventKind;
 
 fn at(message: &Message, ms: i64) -> Rendered {
@@ -225,3 +226,21 @@ fn templates_are_checked_before_they_are_needed() {
     assert!(of("text", "{% if %}").unwrap().contains("body.txt, line 1"));
     assert!(of("fail", "{{ itmes }}").unwrap().contains("undefined"));
 }
+#[test]
+fn own_templates_see_the_names_that_those_of_every_type_see() {
+    let source = "{{ title }}, {{ item.target.name }} since {{ item.since }}, {{ at | utc }}; {{ count }} {{ event }}";
+    let own = |name: &str| vec![(name.to_owned(), source.to_owned())];
+    for message in samples::all() {
+        let rendered = render(&message, &own("all"), message.at);
+        assert_eq!((rendered.problem, rendered.html), (None, None), "{:?}", message.kind);
+    }
+    let fail = sample(MessageKind::Fail);
+    let text = render(&fail, &own("fail"), fail.at).text;
+    let end = "api-eu since 2026-11-22 03:12:09 UTC, 2026-11-22 03:12:09 UTC; 1 fail\n";
+    assert_eq!(text, format!("api-eu is down (connect refused) (+2 behind it), {end}"));
+    let both = [own("all"), vec![("fail".to_owned(), "mine: {{ text }}".to_owned())]].concat();
+    assert!(render(&fail, &both, fail.at).text.starts_with("mine: api-eu fails since"), "that of the kind wins");
+    assert_eq!(check_templates(&own("recovery")), []);
+    assert_eq!(check_templates(&own("all")), []);
+}
+
