@@ -149,6 +149,16 @@ impl TargetFacts {
     #[must_use]
     pub fn new(target: &Target, state: &TargetState) -> TargetFacts {
         let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+    /// The target as people call it: with its tenant unless it is the default one.
+    #[must_use]
+    pub fn called(&self) -> String {
+        if self.tenant.is_empty() || self.tenant == "0" {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.tenant, self.name)
+        }
+    }
+
         TargetFacts {
             id: target.id.0,
             name: target.name.clone(),

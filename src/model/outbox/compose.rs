@@ -109,7 +109,7 @@ impl Book {
 
     fn item(&self, n: &Notice, known: &Known, detailed: bool) -> Item {
         let incident = known.incidents.get(&n.incident_id);
-        let name = |event: i64| known.facts.get(&event).map(|f| f.name.clone());
+        let name = |event: i64| known.facts.get(&event).map(TargetFacts::called);
         let mut children: Vec<String> = self.children_of(n).take(CHILDREN).filter_map(|c| name(c.event_id)).collect();
         children.sort();
         children.dedup();

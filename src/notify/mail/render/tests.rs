@@ -37,6 +37,20 @@ fn subjects_begin_as_those_of_skypunch_0_3_and_say_more() {
 }
 
 #[test]
+fn targets_of_different_tenants_are_told_apart() {
+    let mut fail = sample(MessageKind::Fail);
+    fail.items[0].target.tenant = "acme".into();
+    let rendered = at(&fail, 0);
+    assert_eq!(rendered.subject, "Skypunch FAILURE detected for acme/api-eu: connect_refused");
+    assert!(rendered.text.starts_with("acme/api-eu fails since"), "{}", rendered.text);
+    let mut digest = sample(MessageKind::Digest);
+    digest.items[1].target.tenant = "acme".into();
+    let rendered = at(&digest, 0);
+    assert!(rendered.subject.contains("(api-0, acme/api-1, "), "{}", rendered.subject);
+    assert!(rendered.html.unwrap().contains("acme&#x2f;api-1 "));
+}
+
+#[test]
 fn the_first_line_says_what_fails_since_when_and_why() {
     let rendered = at(&sample(MessageKind::Fail), 0);
     let text = rendered.text.replace('\n', " ");
