@@ -12,6 +12,7 @@ use super::rows::{Dispatch, Notice, NoticeId, NoticeState};
 use crate::model::incident::Incident;
 use crate::model::message::{Item, Message, MessageKind, TargetFacts};
 use crate::model::notifier::EventKind;
+use crate::model::reason::Reason;
 use crate::model::time::UtcMs;
 use crate::model::trace_diff::differences;
 
@@ -134,7 +135,7 @@ impl Book {
             status: if n.failing { "FAIL" } else { "PASS" }.to_owned(),
             reason: incident.map(|i| i.reason.as_str().to_owned()).unwrap_or_default(),
             description: incident.map(|i| i.description.clone()).unwrap_or_default(),
-            cause: incident.map(|i| i.reason.usually().to_owned()).unwrap_or_default(),
+            cause: incident.map(|i| cause(&i.description, i.reason)).unwrap_or_default(),
             target: known
                 .facts
                 .get(&n.event_id)
@@ -206,5 +207,11 @@ fn kind_of(n: &Notice) -> MessageKind {
         EventKind::Reminder => MessageKind::Reminder,
         EventKind::Flapping => MessageKind::Flapping,
         EventKind::Settled => MessageKind::Settled,
+/// What it usually means: said at the end of the sentence, by the reason alone where that says nothing.
+fn cause(description: &str, reason: Reason) -> String {
+    let said = description.rsplit_once("; usually ").map(|(_, cause)| cause.trim_end_matches('.'));
+    said.unwrap_or_else(|| reason.usually()).to_owned()
+}
+
     }
 }

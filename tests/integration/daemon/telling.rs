@@ -165,6 +165,7 @@ fn a_failure_and_its_end_are_told_once_each(place: &Place) {
     assert_eq!((fail.event(), fail.names()), ("fail", vec!["shop".to_owned()]));
     let item = &fail.body["message"]["items"][0];
     assert_eq!((&item["reason"], &item["status"]), (&json!("status"), &json!("FAIL")), "{item:#}");
+    assert_eq!(item["cause"], json!("the service has a fault: its own log says which"));
     assert!(item["trace"].as_array().unwrap().len() > 3, "{item:#}");
     wait_until("it fails on", SOON, || number(&daemon.target("shop"), "repeated_fails") >= 5);
     origin.answer("/", Answer::Status(200));
