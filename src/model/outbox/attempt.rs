@@ -166,7 +166,7 @@ impl Book {
         }
     }
 
-    fn retry_all(&mut self, now: UtcMs, notifier: crate::model::notifier::NotifierId) {
+    pub(super) fn retry_all(&mut self, now: UtcMs, notifier: crate::model::notifier::NotifierId) {
         let waiting: Vec<i64> = self.index.under_way.get(&notifier).into_iter().flatten().copied().collect();
         for id in waiting {
             if let Some(mut dispatch) = self.dispatches.get(&id).cloned().filter(|d| d.next_at > now) {

@@ -227,6 +227,24 @@ fn what_is_too_old_expires_and_retry_after_is_honoured_until_then() {
 
 #[test]
 fn reminders_come_with_growing_gaps_while_it_fails_and_never_two_at_a_time() {
+#[test]
+fn what_is_in_retry_goes_at_once_to_a_notifier_that_leads_elsewhere_now() {
+    let mut w = World::new(vec![notifier(1), notifier(2)]);
+    w.fail(1);
+    w.pass(5_000);
+    w.step();
+    let hour = Some(Duration::from_hours(1));
+    for n in [1, 2] {
+        w.answer(n, &Attempt::Transient { why: "429".into(), after: hour });
+    }
+    w.notifiers[0].name = "renamed".into();
+    w.set_notifiers();
+    assert_eq!(w.step(), [], "a name leads nowhere");
+    w.notifiers[0].address = "ops@example.net".into();
+    w.set_notifiers();
+    assert_eq!(w.step().iter().map(|m| m.notifier.as_str()).collect::<Vec<_>>(), ["renamed"]);
+}
+
     let mut w = World::new(vec![Notifier { remind: Some(Duration::from_hours(1)), ..notifier(1) }]);
     w.fail(1);
     assert_eq!(kinds(&w.run(3_500_000)), [MessageKind::Fail]);
