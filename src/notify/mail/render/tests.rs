@@ -230,17 +230,6 @@ fn own_templates_stand_in_and_broken_ones_stop_no_message() {
 }
 
 #[test]
-fn templates_are_checked_before_they_are_needed() {
-    let of = |name: &str, source: &str| {
-        let found = check_templates(&[(name.to_owned(), source.to_owned())]);
-        found.first().map(ToString::to_string)
-    };
-    assert_eq!(of("subject", "{{ items[0].name }}"), None);
-    assert!(of("subjcet", "x").unwrap().contains("did you mean `subject`?"));
-    assert!(of("text", "{% if %}").unwrap().contains("body.txt, line 1"));
-    assert!(of("fail", "{{ itmes }}").unwrap().contains("undefined"));
-}
-#[test]
 fn own_templates_see_the_names_that_those_of_every_type_see() {
     let source = "{{ title }}, {{ item.target.name }} since {{ item.since }}, {{ at | utc }}; {{ count }} {{ event }}";
     let own = |name: &str| vec![(name.to_owned(), source.to_owned())];
@@ -258,3 +247,14 @@ fn own_templates_see_the_names_that_those_of_every_type_see() {
     assert_eq!(check_templates(&own("all")), []);
 }
 
+#[test]
+fn templates_are_checked_before_they_are_needed() {
+    let of = |name: &str, source: &str| {
+        let found = check_templates(&[(name.to_owned(), source.to_owned())]);
+        found.first().map(ToString::to_string)
+    };
+    assert_eq!(of("subject", "{{ items[0].name }}"), None);
+    assert!(of("subjcet", "x").unwrap().contains("did you mean `subject`?"));
+    assert!(of("text", "{% if %}").unwrap().contains("body.txt, line 1"));
+    assert!(of("fail", "{{ itmes }}").unwrap().contains("undefined"));
+}
