@@ -63,6 +63,10 @@ fn text(s: &Status, style: &Style) -> String {
         let problems: Vec<String> = row.problems.iter().map(ToString::to_string).collect();
         facts.add_tinted("Invalid Row", format!("[{}] {}: {}", row.id, row.name, problems.join("; ")), Tint::Bad);
     }
+    if s.notifications.invalid > 0 {
+        let which = format!("{} (which: skypunchctl notifiers)", s.notifications.invalid);
+        facts.add_tinted("Invalid Notifiers", which, Tint::Bad);
+    }
     facts.add("Memory", format!("{:.1} MB", s.memory_bytes as f64 / 1e6));
     facts.add("Log Lines Dropped", s.log_dropped.to_string());
     facts.render(style)
@@ -102,7 +106,7 @@ mod tests {
                 lateness_us: Lateness { p50: 90, p99: 1200, max: 34_567 },
             },
             persistence: Persistence { written: 99, queued: 1, last_write_ms: Some(4), ..Persistence::default() },
-            notifications: Notifications { owed: 3, sending: 1 },
+            notifications: Notifications { owed: 3, sending: 1, invalid: 2 },
             database: Database {
                 kind: "mysql".into(),
                 url: "mysql://skypunch@db/skypunch".into(),
@@ -157,6 +161,7 @@ mod tests {
 | Definitions Read  | 2013-07-11 06:17:54                       |
 | Invalid Rows      | 1                                         |
 | Invalid Row       | [9] x: url: is empty                      |
+| Invalid Notifiers | 2 (which: skypunchctl notifiers)          |
 | Memory            | 12.3 MB                                   |
 | Log Lines Dropped | 0                                         |
 +-------------------+-------------------------------------------+

@@ -69,6 +69,10 @@ pub struct Item {
     pub recovered_unseen: bool,
     /// The incident's id, as JSON writes it.
     pub incident_id: String,
+    /// The same from the first message about a failure to the one that ends it: the incident's id; from FLAPPING on, and
+    /// where SETTLED leaves it failing until that recovers, the id of the incident in which the flapping began.
+    #[serde(default)]
+    pub alert_id: String,
     /// When the incident began.
     pub started_at: UtcMs,
     /// When it ended; `None` while it lasts.
@@ -145,6 +149,16 @@ pub struct TargetFacts {
 }
 
 impl TargetFacts {
+    /// The target as people call it: with its tenant unless it is the default one.
+    #[must_use]
+    pub fn called(&self) -> String {
+        if self.tenant.is_empty() || self.tenant == "0" {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.tenant, self.name)
+        }
+    }
+
     /// What is known of a target that stands at `state`.
     #[must_use]
     pub fn new(target: &Target, state: &TargetState) -> TargetFacts {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalogue::{AddressInfo, Catalogue, Check, Input, Provider, Request, TypeInfo};
+use super::catalogue::{AddressInfo, Catalogue, Input, Provider, Request, TypeInfo};
 use super::mail::{self, Mailer};
 use super::webhook::Webhooks;
 use super::{Course, Dialogue, SendResult};
@@ -47,7 +47,7 @@ pub fn with_mail(mut catalogue: Catalogue) -> Catalogue {
     catalogue.add_built_in(TypeInfo {
         name: SMTP.into(),
         title: "Mail".into(),
-        address: AddressInfo { help: mail::ADDRESS_HELP.into(), check: Check::default(), ..AddressInfo::default() },
+        address: AddressInfo { help: mail::ADDRESS_HELP.into(), list: true, ..AddressInfo::default() },
         params: mail::params(),
         ..TypeInfo::default()
     });
@@ -159,7 +159,7 @@ impl Channels {
             if progress.taken.contains(&request.id) || progress.never.iter().any(|(id, _)| *id == request.id) {
                 continue;
             }
-            match self.webhooks.send(request, LIMIT, dialogue).await {
+            match self.webhooks.send(request, LIMIT, dialogue, &mut progress.unanswered).await {
                 SendResult::Sent { answer, saved } => {
                     progress.answer = answer;
                     progress.save(saved);

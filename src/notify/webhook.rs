@@ -49,11 +49,18 @@ impl Webhooks {
         Webhooks { net, clock }
     }
 
-    /// Sends one request within `limit`, from resolving to the end of the answer. Needs a tokio `LocalSet`.
-    pub async fn send(&self, request: &Request, limit: Duration, dialogue: &dyn Dialogue) -> SendResult {
+    /// Sends one request within `limit`, from resolving to the end of the answer. `unanswered` becomes true, and stays so
+    /// where this is dropped, from its first byte on until the answer's status is there. Needs a tokio `LocalSet`.
+    pub async fn send(
+        &self,
+        request: &Request,
+        limit: Duration,
+        dialogue: &dyn Dialogue,
+        unanswered: &mut bool,
+    ) -> SendResult {
         dialogue.step(&request.shown());
         let told = Told { request, dialogue };
-        let result = match tokio::time::timeout(limit, self.exchange(request, &told)).await {
+        let result = match tokio::time::timeout(limit, self.exchange(request, &told, unanswered)).await {
             Ok(result) => result,
             Err(_) => Err(format!("no complete answer within {}", humantime::format_duration(limit))),
         };
@@ -67,7 +74,7 @@ impl Webhooks {
         result
     }
 
-    async fn exchange(&self, request: &Request, told: &Told<'_>) -> Result<SendResult, String> {
+    async fn exchange(&self, request: &Request, told: &Told<'_>, unanswered: &mut bool) -> Result<SendResult, String> {
         let url = Url::parse(request.url.expose()).map_err(|e| format!("its URL is wrong: {e}"))?;
         let tls = (url.scheme() == "https").then(TlsOptions::default);
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
@@ -92,7 +99,9 @@ impl Webhooks {
             let value = HeaderValue::from_str(value.expose()).map_err(|_| wrong("a header's value is not fit"))?;
             sending.headers_mut().append(name, value);
         }
+        let before = std::mem::replace(unanswered, true);
         let mut response = sending.send_body(request.body.clone()).await.map_err(|e| words(&e))?;
+        *unanswered = before;
         let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| self.rest(v));
         let mut body = Vec::new();
         while body.len() < BODY_CAP {

@@ -206,7 +206,7 @@ impl HttpProber {
             return Ok(status);
         }
         let text = format!("{method} answered {status} {}, not {}", phrase(status), target.expect);
-        Err(Failure::new(Reason::Status, text))
+        Err(Failure::status(status, text))
     }
 
     /// Connects, sends, and reads the answer's head.

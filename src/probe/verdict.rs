@@ -21,19 +21,27 @@ pub struct Failure {
     pub text: String,
     /// The text says all there is to say: neither a time nor a guess is added.
     pub complete: bool,
+    /// What that usually means.
+    usually: &'static str,
 }
 
 impl Failure {
     /// A failure whose sentence gets its time and what it usually means.
     #[must_use]
     pub fn new(reason: Reason, text: impl Into<String>) -> Failure {
-        Failure { reason, text: text.into(), complete: false }
+        Failure { reason, text: text.into(), complete: false, usually: reason.usually() }
+    }
+
+    /// An answer whose status code is not as asked.
+    #[must_use]
+    pub fn status(code: u16, text: impl Into<String>) -> Failure {
+        Failure { usually: usual_cause(code), ..Failure::new(Reason::Status, text) }
     }
 
     /// A failure whose text already says what to do.
     #[must_use]
     pub fn complete(reason: Reason, text: impl Into<String>) -> Failure {
-        Failure { reason, text: text.into(), complete: true }
+        Failure { complete: true, ..Failure::new(reason, text) }
     }
 
     /// The sentence for people.
@@ -42,7 +50,24 @@ impl Failure {
         if self.complete {
             return self.text.clone();
         }
-        format!("{} after {}; usually {}", self.text, span(after), self.reason.usually())
+        format!("{} after {}; usually {}", self.text, span(after), self.usually)
+    }
+}
+
+/// What an answer that is not as asked usually means.
+fn usual_cause(code: u16) -> &'static str {
+    match code {
+        200..=299 => "the service works, but answers otherwise than `pass_result` says",
+        300..=399 => "the service has moved: ask its new address, or let `redirects` follow",
+        401 | 407 => "the login is missing, wrong or expired",
+        403 => "the login lacks the right, or a firewall of the service refuses us",
+        404 | 410 => "that path is gone, or the service behind it is not deployed",
+        429 => "we ask too often, or the service sheds load",
+        400..=499 => "the service does not take such a request any more",
+        500 => "the service has a fault: its own log says which",
+        502 | 504 => "the proxy works, the service behind it does not answer",
+        503 => "the service is overloaded, being restarted, or in maintenance",
+        _ => Reason::Status.usually(),
     }
 }
 
@@ -206,6 +231,11 @@ mod tests {
             failure.sentence(Duration::from_micros(240)),
             "connecting to 127.0.0.1:80: connection refused after 0.2 ms; \
              usually nothing listens on that port: the service is stopped or starting"
+        );
+        assert_eq!(
+            Failure::status(502, "GET answered 502 Bad Gateway, not 200").sentence(Duration::from_millis(3)),
+            "GET answered 502 Bad Gateway, not 200 after 3.0 ms; \
+             usually the proxy works, the service behind it does not answer"
         );
         assert_eq!(span(Duration::from_millis(1500)), "1.50 s");
         assert_eq!(span(Duration::from_millis(42)), "42 ms");

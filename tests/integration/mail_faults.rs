@@ -159,8 +159,10 @@ async fn a_server_that_hangs_at_any_point_costs_no_more_than_the_deadline() {
         let params = write(all.into_iter().chain(login));
         let (clock, mailer) = (Clock::system(), mailer(SecretPolicy::default()));
         let begin = clock.now();
-        let (result, _) = send(&mailer, &params, &fail()).await;
+        let mut course = Course::default();
+        let (result, _) = send_on(&mailer, &params, &fail(), &mut course).await;
         let took = clock.now().since(begin);
+        assert_eq!(course.progress.unanswered, stage == ".", "{stage}");
         assert!(took < Duration::from_secs(4), "{stage}: {took:?}");
         let why = transient(result);
         assert!(why.contains("timed out after 1s"), "{stage}: {why}");
@@ -192,7 +194,9 @@ async fn codes_decide_whether_it_is_tried_again() {
     ] {
         let server = Faulty::start(move |_, word| (word == stage).then(|| say(words)));
         let params = server.params(&[("user", USER), ("password", PASSWORD), ("auth", "plain")]);
-        let (result, text) = send(&mailer(SecretPolicy::default()), &params, &fail()).await;
+        let mut course = Course::default();
+        let (result, text) = send_on(&mailer(SecretPolicy::default()), &params, &fail(), &mut course).await;
+        assert!(!course.progress.unanswered, "{stage}: it said {words}");
         let (why, for_ever) = match result {
             SendResult::Permanent { why, content } => {
                 assert_eq!(content, words.starts_with("552"), "{stage} {words}: about the mail itself");
@@ -210,9 +214,11 @@ async fn codes_decide_whether_it_is_tried_again() {
 async fn what_is_lost_after_the_final_dot_is_tried_again_as_the_same_message_and_not_at_once() {
     let server = Faulty::start(|n, word| (n == 0 && word == ".").then_some(Act::Close));
     let mailer = mailer(SecretPolicy::default());
-    let (result, _) = send(&mailer, &server.params(&[]), &fail()).await;
+    let mut course = Course::default();
+    let (result, _) = send_on(&mailer, &server.params(&[]), &fail(), &mut course).await;
     let why = transient(result);
     assert!(why.contains("closed the connection") && why.contains("may have arrived"), "{why}");
+    assert!(course.progress.unanswered);
     assert_eq!(server.count("Message-ID: <7412.3.fail@mon1.example.com>"), 1, "no repeat by ourselves");
     let (result, _) = send(&mailer, &server.params(&[]), &fail()).await;
     assert!(matches!(result, SendResult::Sent { .. }));

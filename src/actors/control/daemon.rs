@@ -9,6 +9,7 @@ use slog::info;
 use super::error::ApiError;
 use super::{Context, peer};
 use crate::actors::watcher::LookNow;
+use crate::board::Board;
 use crate::control::api::{
     Database, DatabaseState, Definitions, InvalidRow, Lateness, Notifications, Persistence, Probes, Reloaded, RunState,
     Status, Stopping, TargetCounts,
@@ -85,6 +86,7 @@ fn status_of(context: &Context) -> Status {
         notifications: Notifications {
             owed: health.owed.load(Relaxed) as u64,
             sending: health.sending.load(Relaxed) as u64,
+            invalid: invalid_notifiers(board),
         },
         database: Database {
             kind: context.database.0.clone(),
@@ -101,6 +103,10 @@ fn status_of(context: &Context) -> Status {
         memory_bytes: resident_bytes(),
         log_dropped: (context.log_dropped)(),
     }
+}
+
+fn invalid_notifiers(board: &Board) -> u64 {
+    board.notifiers.all().values().filter(|entry| !entry.problems.is_empty()).count() as u64
 }
 
 /// Resident memory as the kernel counts it; 0 where it does not say.
@@ -121,7 +127,8 @@ pub async fn reload(context: web::Data<Context>, request: HttpRequest) -> Result
         Ok(Ok(looked)) => Ok(web::Json(Reloaded {
             targets: looked.total as u64,
             changed: looked.changed as u64,
-            invalid: context.board.all().iter().filter(|(_, e)| e.lock().invalid.is_some()).count() as u64,
+            invalid: context.board.all().iter().filter(|(_, e)| e.lock().invalid.is_some()).count() as u64
+                + invalid_notifiers(&context.board),
         })),
         Ok(Err(why)) => Err(ApiError::new(503, format!("the definitions cannot be read: {why}"))),
         Err(_) => Err(ApiError::new(503, "the daemon stops")),

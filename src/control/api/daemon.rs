@@ -135,6 +135,8 @@ pub struct Notifications {
     pub owed: u64,
     /// Messages on their way: being sent, or to be tried again.
     pub sending: u64,
+    /// Rows of `notifiers` that are wrong and not in force.
+    pub invalid: u64,
 }
 
 /// The main database.
@@ -202,7 +204,7 @@ pub struct Reloaded {
     pub targets: u64,
     /// How many of them were new, changed or gone.
     pub changed: u64,
-    /// How many are wrong and not in force.
+    /// How many rows, of notifiers too, are wrong and not in force.
     pub invalid: u64,
 }
 

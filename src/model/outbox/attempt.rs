@@ -71,6 +71,7 @@ impl Book {
         let now = self.see(now);
         let Some(mut row) = self.dispatches.get(&dispatch).cloned().filter(|d| d.in_flight) else { return };
         row.in_flight = false;
+        row.uncertain |= progress.unanswered;
         row.progress = progress;
         let notifier = row.notifier;
         let members = Self::ids(self.index.members.get(&dispatch));
@@ -165,7 +166,7 @@ impl Book {
         }
     }
 
-    fn retry_all(&mut self, now: UtcMs, notifier: crate::model::notifier::NotifierId) {
+    pub(super) fn retry_all(&mut self, now: UtcMs, notifier: crate::model::notifier::NotifierId) {
         let waiting: Vec<i64> = self.index.under_way.get(&notifier).into_iter().flatten().copied().collect();
         for id in waiting {
             if let Some(mut dispatch) = self.dispatches.get(&id).cloned().filter(|d| d.next_at > now) {

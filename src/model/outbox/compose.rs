@@ -12,6 +12,7 @@ use super::rows::{Dispatch, Notice, NoticeId, NoticeState};
 use crate::model::incident::Incident;
 use crate::model::message::{Item, Message, MessageKind, TargetFacts};
 use crate::model::notifier::EventKind;
+use crate::model::reason::Reason;
 use crate::model::time::UtcMs;
 use crate::model::trace_diff::differences;
 
@@ -109,7 +110,7 @@ impl Book {
 
     fn item(&self, n: &Notice, known: &Known, detailed: bool) -> Item {
         let incident = known.incidents.get(&n.incident_id);
-        let name = |event: i64| known.facts.get(&event).map(|f| f.name.clone());
+        let name = |event: i64| known.facts.get(&event).map(TargetFacts::called);
         let mut children: Vec<String> = self.children_of(n).take(CHILDREN).filter_map(|c| name(c.event_id)).collect();
         children.sort();
         children.dedup();
@@ -123,6 +124,7 @@ impl Book {
             event: n.event,
             recovered_unseen: n.event == EventKind::Fail && n.ended_at.is_some(),
             incident_id: n.incident_id.to_string(),
+            alert_id: self.alert_of(n).to_string(),
             started_at: incident.map_or(n.at, |i| i.started_at),
             ended_at: match n.event {
                 EventKind::Recovery => Some(n.at),
@@ -134,7 +136,7 @@ impl Book {
             status: if n.failing { "FAIL" } else { "PASS" }.to_owned(),
             reason: incident.map(|i| i.reason.as_str().to_owned()).unwrap_or_default(),
             description: incident.map(|i| i.description.clone()).unwrap_or_default(),
-            cause: incident.map(|i| i.reason.usually().to_owned()).unwrap_or_default(),
+            cause: incident.map(|i| cause(&i.description, i.reason)).unwrap_or_default(),
             target: known
                 .facts
                 .get(&n.event_id)
@@ -144,6 +146,25 @@ impl Book {
             last_good_trace: good.map(|t| t.lines()).unwrap_or_default(),
             changed: traced.zip(good).map(|(i, good)| differences(good, &i.first_trace)).unwrap_or_default(),
             children,
+        }
+    }
+
+    /// The incident under whose id a receiver that keeps incidents has the one that `n` is about. Notices of a target stay
+    /// here while it fails or flaps.
+    fn alert_of(&self, n: &Notice) -> i64 {
+        let (mut flapping, mut settled) = (None, HashMap::new());
+        for id in self.index.by_target.get(&n.target_id).into_iter().flatten().take_while(|id| **id <= n.id) {
+            let Some(told) = self.notices.get(id).filter(|told| told.notifier == n.notifier) else { continue };
+            let incident = told.incident_id;
+            match told.event {
+                EventKind::Flapping => flapping = Some(*settled.get(&incident).unwrap_or(&incident)),
+                EventKind::Settled => drop(settled.insert(incident, flapping.take().unwrap_or(incident))),
+                _ => {}
+            }
+        }
+        match (n.event, flapping) {
+            (EventKind::Flapping, Some(alert)) => alert,
+            _ => *settled.get(&n.incident_id).unwrap_or(&n.incident_id),
         }
     }
 
@@ -184,6 +205,12 @@ impl Book {
         }
         references
     }
+}
+
+/// What it usually means: said at the end of the sentence, by the reason alone where that says nothing.
+fn cause(description: &str, reason: Reason) -> String {
+    let said = description.rsplit_once("; usually ").map(|(_, cause)| cause.trim_end_matches('.'));
+    said.unwrap_or_else(|| reason.usually()).to_owned()
 }
 
 /// The worse the lower.

@@ -197,7 +197,14 @@ impl Book {
     /// The notifiers that are in force from now on. What is owed to others, or to disabled ones, is cancelled.
     pub fn set_notifiers(&mut self, now: UtcMs, notifiers: Vec<Notifier>) {
         let now = self.see(now);
-        self.notifiers = notifiers.into_iter().map(|n| (n.id, n)).collect::<BTreeMap<_, _>>();
+        let notifiers: BTreeMap<_, _> = notifiers.into_iter().map(|n| (n.id, n)).collect();
+        let before = std::mem::replace(&mut self.notifiers, notifiers);
+        let leads = |n: &Notifier| (n.kind.clone(), n.address.clone(), n.params.clone());
+        let mended = before.values().filter(|b| self.notifiers.get(&b.id).is_some_and(|n| leads(n) != leads(b)));
+        for notifier in mended.map(|n| n.id).collect::<Vec<_>>() {
+            // Its pauses were those of where it led before.
+            self.retry_all(now, notifier);
+        }
         let mut ids: Vec<NoticeId> = self.notices.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {

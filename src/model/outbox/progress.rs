@@ -26,6 +26,8 @@ pub struct Progress {
     pub answer: String,
     /// Values of answers that later messages about the same incidents need.
     pub saved: Vec<(String, String)>,
+    /// It went out at least once without an answer: nobody knows whether it arrived.
+    pub unanswered: bool,
 }
 
 impl Progress {

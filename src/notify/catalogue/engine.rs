@@ -102,24 +102,29 @@ fn environment() -> Environment<'static> {
         None => AutoEscape::None,
     });
     env.set_formatter(write_value);
-    env.add_filter("json", json);
-    env.add_filter("urlencode", |text: String| words::percent(&text));
-    env.add_filter("base64", |text: String| base64::engine::general_purpose::STANDARD.encode(text));
+    add_filters(&mut env);
     env.add_filter("html", |text: Value| Value::from_safe_string(Markup::Html.escape(&shown(&text))));
     env.add_filter("slack", |text: Value| Value::from_safe_string(Markup::Slack.escape(&shown(&text))));
     env.add_filter("markdown", |text: Value| Value::from_safe_string(Markup::Markdown.escape(&shown(&text))));
     env.add_filter("discord", |text: Value| Value::from_safe_string(Markup::Discord.escape(&shown(&text))));
-    env.add_filter("truncate", |text: String, max: usize| crate::model::text::shorten(&text, max).into_owned());
     env.add_filter("hmac_sha256", hmac_sha256);
-    env.add_filter("utc", words::utc);
-    env.add_filter("iso", words::iso);
-    env.add_filter("seconds", |ms: i64| ms.div_euclid(1000));
-    env.add_filter("duration", words::duration);
     env.add_filter("bold", |state: &mut State<'_, '_>, text: Value| safe(markup(state).bold(&shown(&text))));
     env.add_filter("code", |state: &mut State<'_, '_>, text: Value| safe(markup(state).code(&shown(&text))));
     env.add_filter("pre", |state: &mut State<'_, '_>, text: Value| safe(markup(state).pre(&shown(&text))));
     env.add_filter("link", |state: &mut State<'_, '_>, text: Value| safe(markup(state).link(&shown(&text))));
     env
+}
+
+/// The filters that mean the same whatever the markup: those of a mail's templates too.
+pub(in crate::notify) fn add_filters(env: &mut Environment<'_>) {
+    env.add_filter("json", json);
+    env.add_filter("urlencode", |text: String| words::percent(&text));
+    env.add_filter("base64", |text: String| base64::engine::general_purpose::STANDARD.encode(text));
+    env.add_filter("truncate", |text: String, max: usize| crate::model::text::shorten(&text, max).into_owned());
+    env.add_filter("utc", words::utc);
+    env.add_filter("iso", words::iso);
+    env.add_filter("seconds", |ms: i64| ms.div_euclid(1000));
+    env.add_filter("duration", words::duration);
 }
 
 fn safe(text: String) -> Value {

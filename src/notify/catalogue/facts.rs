@@ -99,7 +99,7 @@ pub(super) fn alone(message: &Message, item: &Item, position: usize) -> Message 
 }
 
 /// Everything that depends on the message alone.
-pub(super) fn facts(message: &Message) -> Map<String, Value> {
+pub(in crate::notify) fn facts(message: &Message) -> Map<String, Value> {
     let items: Vec<Value> = message.items.iter().map(|item| of_item(item, message)).collect();
     let tone = message.items.iter().map(Tone::of).max().unwrap_or(Tone::Good);
     let item = items.first().cloned().unwrap_or_default();
@@ -143,7 +143,7 @@ fn of_item(item: &Item, message: &Message) -> Value {
     let mut value = serde_json::to_value(item).unwrap_or_default();
     if let Value::Object(map) = &mut value {
         let mut add = |key: &str, value: Value| map.insert(key.to_owned(), value);
-        add("name", name(item).into());
+        add("name", item.target.called().into());
         add("title", item_title(item, message).into());
         add("tone", tone.word().into());
         add("symbol", tone.symbol().into());
@@ -156,19 +156,9 @@ fn of_item(item: &Item, message: &Message) -> Value {
     value
 }
 
-/// The target as people call it: with its tenant unless it is the default one.
-fn name(item: &Item) -> String {
-    let target = &item.target;
-    if target.tenant.is_empty() || target.tenant == "0" {
-        target.name.clone()
-    } else {
-        format!("{}/{}", target.tenant, target.name)
-    }
-}
-
 /// The first line, short enough for a locked phone.
 fn item_title(item: &Item, message: &Message) -> String {
-    let name = name(item);
+    let name = item.target.called();
     let lasted = duration(item.ended_at.unwrap_or(message.at).0 - item.started_at.0);
     let why = if item.reason.is_empty() { String::new() } else { format!(" ({})", item.reason.replace('_', " ")) };
     let title = match item.event {

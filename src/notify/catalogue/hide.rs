@@ -38,10 +38,22 @@ impl Hide {
             }
             all.push(secret);
         }
+        Hide::sorted(all)
+    }
+
+    fn sorted(mut all: Vec<String>) -> Hide {
         all.retain(|s| s.len() >= SHORTEST);
         all.sort_by_key(|s| std::cmp::Reverse(s.len()));
         all.dedup();
         Hide { secrets: all }
+    }
+
+    /// What it hides, and what stands in these headers to log in with: there secrets stand encoded.
+    pub(super) fn with_headers(&self, headers: &[(String, String)]) -> Hide {
+        let mut all = self.secrets.clone();
+        let login = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        all.extend(login.filter_map(|(_, value)| value.split_whitespace().last()).map(str::to_owned));
+        Hide::sorted(all)
     }
 
     /// The text on one line, with `***` for secrets, at most `max` characters; nothing of it when even a part of a
@@ -83,5 +95,8 @@ mod tests {
         assert_eq!(hide.clean("503 Service Unavailable", 99), "503 Service Unavailable");
         assert_eq!(hide.clean("abcdef", 4), "abc…");
         assert!(!format!("{hide:?}").contains("T0AB"));
+        let headers = [("authorization".to_owned(), "Basic b3BzOmh1bnRlcjI=".to_owned())];
+        assert_eq!(hide.with_headers(&headers).clean("I got Basic b3BzOmh1bnRlcjI=", 99), "I got Basic ***");
+        assert_eq!(hide.with_headers(&headers).clean("no team T0AB", 99), "no team ***");
     }
 }

@@ -34,6 +34,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub(super) use engine::add_filters;
+pub(super) use facts::facts;
 pub use info::{AddressInfo, Check, ParamInfo, ParamType, TypeInfo};
 pub use render::{Input, RenderError};
 pub use request::Request;

@@ -245,6 +245,7 @@ impl Renderer<'_> {
         {
             headers.insert(0, ("Content-Type".into(), kind));
         }
+        let hide = self.hide.with_headers(&headers);
         Ok(Request {
             id,
             recipient,
@@ -252,7 +253,7 @@ impl Renderer<'_> {
             url: Secret::new(url.to_string()),
             headers: headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
             body,
-            hide: self.hide.clone(),
+            hide,
             rules: self.provider.answer.clone(),
         })
     }

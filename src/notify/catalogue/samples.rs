@@ -59,6 +59,7 @@ fn item(event: EventKind) -> Item {
         event,
         recovered_unseen: false,
         incident_id: "7310576912113665".into(),
+        alert_id: "7310576912113665".into(),
         started_at: UtcMs(START),
         ended_at: None,
         number: 0,

@@ -6,21 +6,24 @@
 //! ```
 //!
 //! A notifier's own templates stand in for the built-in ones: `subject`, `text` and `html` for all messages, and the
-//! name of a kind (`fail`, `recovery`, `reminder`, `flapping`, `settled`, `both`, `digest`, `test`) for the text of that
-//! kind, which then has no HTML. When one of them fails, the built-in ones are used: a message is more than its looks.
+//! name of a kind (`fail`, `recovery`, `reminder`, `flapping`, `settled`, `both`, `digest`, `test`, or `all`) for the text
+//! of that kind, which then has no HTML. They see the names of the catalogue's templates and those of the view. When one
+//! of them fails, the built-in ones are used: a message is more than its looks.
 
 use std::sync::OnceLock;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use serde_json::Value as Json;
 
 use super::view::{View, view};
 use super::wrap::{field, wrap};
 use crate::model::definition::Problem;
-use crate::model::message::{Message, MessageKind};
+use crate::model::message::Message;
 use crate::model::text::{escape_controls, nearest, shorten};
 use crate::model::time::UtcMs;
+use crate::notify::catalogue::{add_filters, facts};
 
 const SUBJECT: &str = include_str!("../../../etc/notifiers/mail/subject.txt");
 const TEXT: &str = include_str!("../../../etc/notifiers/mail/body.txt");
@@ -39,7 +42,7 @@ const SPARE: usize = 1_000;
 const FUEL: u64 = 5_000_000;
 
 /// The kinds that a template may be for.
-const KINDS: [&str; 8] = ["fail", "recovery", "reminder", "flapping", "settled", "both", "digest", "test"];
+const KINDS: [&str; 9] = ["fail", "recovery", "reminder", "flapping", "settled", "both", "digest", "test", "all"];
 
 /// A message, ready to be composed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +63,7 @@ pub fn render(message: &Message, own: &[(String, String)], now: UtcMs) -> Render
     let view = view(message, now);
     let problem = match own.is_empty() {
         true => None,
-        false => match with_own(&view, message.kind, own) {
+        false => match with_own(&view, message, own, now) {
             Ok(rendered) => return rendered,
             Err(e) => Some(words(&e)),
         },
@@ -95,9 +98,9 @@ pub fn check_templates(own: &[(String, String)]) -> Vec<Problem> {
         let mut failed = Vec::new();
         for sample in super::samples::all() {
             let now = UtcMs(sample.at.0 + 60_000);
-            if let Err(e) = one(&environment(Some(FUEL)), name, source, &view(&sample, now)) {
-                failed.push(words(&e));
-            }
+            let rendered = context(&view(&sample, now), &sample, now)
+                .and_then(|context| one(&environment(Some(FUEL)), name, source, &context));
+            failed.extend(rendered.err().map(|e| words(&e)));
         }
         failed.dedup();
         problems.extend(failed.into_iter().take(1).map(problem));
@@ -153,12 +156,15 @@ fn fitting(view: &View, render: impl Fn(&View) -> Result<String, Error>) -> Resu
     Ok(html)
 }
 
-fn with_own(view: &View, kind: MessageKind, own: &[(String, String)]) -> Result<Rendered, Error> {
+fn with_own(view: &View, message: &Message, own: &[(String, String)], now: UtcMs) -> Result<Rendered, Error> {
     let rendered = built_in(view)?;
-    let env = environment(Some(FUEL));
+    let (env, context) = (environment(Some(FUEL)), context(view, message, now)?);
     let get =
-        |name: &str| own.iter().find(|(n, _)| n == name).map(|(n, source)| one(&env, n, source, view)).transpose();
-    let of_kind = get(&format!("{kind:?}").to_lowercase())?;
+        |name: &str| own.iter().find(|(n, _)| n == name).map(|(n, source)| one(&env, n, source, &context)).transpose();
+    let of_kind = match get(&view.kind)? {
+        Some(text) => Some(text),
+        None => get("all")?,
+    };
     let html = match of_kind {
         Some(_) => None,
         None => get("html")?.or(rendered.html),
@@ -174,14 +180,38 @@ fn with_own(view: &View, kind: MessageKind, own: &[(String, String)]) -> Result<
     })
 }
 
-fn one(env: &Environment<'_>, name: &str, source: &str, view: &View) -> Result<String, Error> {
+/// What a person's templates see: the names that those of all types have, and those of the view, which win.
+fn context(view: &View, message: &Message, now: UtcMs) -> Result<Value, Error> {
+    let wrong = |e: serde_json::Error| Error::new(ErrorKind::BadSerialization, e.to_string());
+    let mut all = facts(message);
+    let mut items = all.remove("items").and_then(|items| items.as_array().cloned()).unwrap_or_default();
+    for (item, shown) in items.iter_mut().zip(&view.items) {
+        if let (Some(item), Json::Object(shown)) = (item.as_object_mut(), serde_json::to_value(shown).map_err(wrong)?) {
+            item.extend(shown);
+        }
+    }
+    if let Json::Object(shown) = serde_json::to_value(view).map_err(wrong)? {
+        all.extend(shown);
+    }
+    let text = built_in(view)?.text;
+    all.extend([
+        ("event".to_owned(), view.kind.as_str().into()),
+        ("now".to_owned(), now.0.into()),
+        ("text".to_owned(), text.into()),
+        ("item".to_owned(), items.first().cloned().unwrap_or_default()),
+        ("items".to_owned(), items.into()),
+    ]);
+    Ok(Value::from(Serde(Json::Object(all))))
+}
+
+fn one(env: &Environment<'_>, name: &str, source: &str, context: &Value) -> Result<String, Error> {
     let file = match name {
         "html" => "body.html",
         "text" => "body.txt",
         "subject" => "subject.txt",
         kind => kind,
     };
-    env.template_from_named_str(file, source)?.render(Serde(view))
+    env.template_from_named_str(file, source)?.render(context)
 }
 
 fn environment(fuel: Option<u64>) -> Environment<'static> {
@@ -192,6 +222,7 @@ fn environment(fuel: Option<u64>) -> Environment<'static> {
     env.set_syntax(syntax.unwrap_or_default());
     env.set_fuel(fuel);
     env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    add_filters(&mut env);
     env.add_filter("wrap", |text: String, indent: Option<usize>| wrap(&text, indent.unwrap_or(0)));
     env.add_filter("field", |value: String, label: String| field(&label, &value));
     env

@@ -66,6 +66,7 @@ pub fn item(name: &str, event: EventKind) -> Item {
         event,
         recovered_unseen: false,
         incident_id: "7411".into(),
+        alert_id: "7411".into(),
         started_at: AT,
         ended_at: over.then_some(UtcMs(AT.0 + 843_000)),
         number: u32::from(event == EventKind::Reminder),

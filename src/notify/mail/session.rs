@@ -168,8 +168,11 @@ impl Session {
         }
         steps
             .doing("while waiting for the answer to the mail: it may have arrived, the repeat has the same Message-ID");
+        steps.unanswered(true);
         let answer = self.smtp.message(mail).await;
-        let answer = answer.and_then_positive(steps).map_err(|mut failed| {
+        let answer = answer.and_then_positive(steps);
+        steps.unanswered(answer.as_ref().is_err_and(|failed| !failed.by_code()));
+        let answer = answer.map_err(|mut failed| {
             if !failed.by_code() {
                 failed
                     .why

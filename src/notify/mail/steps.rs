@@ -1,6 +1,6 @@
 //! What is told of a dialogue: to whom it is told, what is never told, and what was being done when time ran out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::io;
 
@@ -26,13 +26,14 @@ pub struct Steps<'a> {
     /// The password, and what it looks like on the wire.
     secrets: RefCell<Vec<Vec<u8>>>,
     doing: RefCell<String>,
+    unanswered: Cell<bool>,
 }
 
 impl<'a> Steps<'a> {
     /// Nothing is secret yet.
     #[must_use]
     pub fn new(dialogue: &'a dyn Dialogue) -> Steps<'a> {
-        Steps { dialogue, secrets: RefCell::default(), doing: RefCell::default() }
+        Steps { dialogue, secrets: RefCell::default(), doing: RefCell::default(), unanswered: Cell::default() }
     }
 
     /// From now on nothing is told that repeats a part of these.
@@ -50,6 +51,17 @@ impl<'a> Steps<'a> {
     /// What is being done from now on, as the end of "timed out …".
     pub fn doing(&self, what: impl Into<String>) {
         *self.doing.borrow_mut() = what.into();
+    }
+
+    /// The mail goes out now (true), or the server has answered it (false).
+    pub fn unanswered(&self, yes: bool) {
+        self.unanswered.set(yes);
+    }
+
+    /// The mail went out, and the server has not answered it.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.unanswered.get()
     }
 
     /// What was being done last.

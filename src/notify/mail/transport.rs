@@ -84,6 +84,7 @@ impl Mailer {
                 Err(Failed::transient(format!("timed out after {limit} {}", steps.done_last())))
             }
         };
+        course.progress.unanswered |= steps.is_unanswered();
         let result = match result {
             Ok(outcome) => settle(outcome, &course.progress),
             Err(Failed { why, permanent, content, .. }) => {

@@ -93,7 +93,7 @@ pub struct ItemView {
     pub badge: &'static str,
     /// Colour: `bad`, `good` or `warn`.
     pub tone: &'static str,
-    /// The target's name.
+    /// The target's name, with its tenant unless it is the default one.
     pub name: String,
     /// What happened, in a sentence.
     pub first: String,
@@ -185,7 +185,7 @@ fn is_failing(item: &Item) -> bool {
 
 /// What stands behind `detected for` in the subject.
 fn subject_of(item: &Item, now: UtcMs) -> String {
-    let name = clean(&item.target.name);
+    let name = clean(&item.target.called());
     let since = |end: Option<UtcMs>| lasted(end.unwrap_or(now).0 - item.started_at.0);
     let reason = clean(&item.reason);
     match item.event {
@@ -199,7 +199,7 @@ fn subject_of(item: &Item, now: UtcMs) -> String {
 }
 
 fn first_of(item: &Item, now: UtcMs) -> String {
-    let name = clean(&item.target.name);
+    let name = clean(&item.target.called());
     let (began, ended) = (time(item.started_at), time(item.ended_at.unwrap_or(now)));
     let length = |end: Option<UtcMs>| lasted(end.unwrap_or(now).0 - item.started_at.0);
     let reason = clean(&item.reason);
@@ -313,7 +313,7 @@ fn item_view(item: &Item, now: UtcMs) -> ItemView {
         event,
         badge,
         tone,
-        name: clean(&t.name),
+        name: clean(&t.called()),
         cause: if first.contains(cause.trim_end_matches('.')) { String::new() } else { cause },
         first,
         description,

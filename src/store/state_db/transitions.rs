@@ -224,13 +224,18 @@ impl StateDb {
         Ok(all)
     }
 
-    /// The names of the targets at some events, by the events' ids.
+    /// The names of the targets at some events, as [`TargetFacts::called`] gives them, by the events' ids.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn names_of(&mut self, ids: &[i64]) -> Result<HashMap<i64, String>, StoreError> {
         let mut all = HashMap::with_capacity(ids.len());
-        let name = || sql::<Text>("COALESCE(json_extract(facts, '$.name'), '')");
+        let name = || {
+            sql::<Text>(
+                "CASE WHEN COALESCE(json_extract(facts, '$.tenant'), '') IN ('', '0') THEN '' \
+                 ELSE json_extract(facts, '$.tenant') || '/' END || COALESCE(json_extract(facts, '$.name'), '')",
+            )
+        };
         for chunk in ids.chunks(500) {
             let of = events::table.filter(events::id.eq_any(chunk)).select((events::id, name()));
             all.extend(self.read(|c| of.load::<(i64, String)>(c))?);

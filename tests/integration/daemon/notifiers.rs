@@ -83,6 +83,8 @@ fn what_is_typed_is_in_force_and_what_is_wrong_is_told(place: &Place) {
     wait_until("it is marked", SOON, || list(&daemon)[0]["invalid"] == json!(true));
     assert_eq!(list(&daemon)[1]["invalid"], json!(false));
     assert_eq!(problems(&daemon, "a"), ["params", "events", "rate_per_minute"]);
+    assert_eq!(daemon.status()["notifications"]["invalid"], json!(1));
+    assert_eq!(daemon.ask("POST", "/v1/reload", None)["invalid"], json!(1));
     daemon.wait_one_line(&["notifier's row is wrong", "did you mean fail"]);
     assert!(!daemon.log().contains("hunter2"), "{}", daemon.log());
     // Over a restart it stays wrong, and right again when it is mended.

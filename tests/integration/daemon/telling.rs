@@ -12,6 +12,7 @@ use super::origin::{Answer, Origin};
 on_both!(
     a_failure_and_its_end_are_told_once_each,
     a_message_whose_answer_a_crash_lost_is_sent_again_under_the_same_id,
+    what_was_taken_without_an_answer_is_not_told_again_in_other_words,
     a_dead_notifier_delays_no_other_and_is_told_when_it_is_back,
     a_failure_that_ended_before_it_could_be_told_is_one_message_that_says_both,
     one_outage_of_many_targets_is_one_digest,
@@ -44,7 +45,7 @@ impl Got {
 #[derive(Default)]
 struct Inner {
     got: Vec<Got>,
-    /// The status that is answered; 0: none, the connection is held.
+    /// The status that is answered; 0: none, the connection is held; 1: none, it is closed.
     status: u16,
     /// Messages for which another status is answered.
     refused: Option<fn(&Value) -> Option<u16>>,
@@ -132,6 +133,9 @@ fn take(tcp: TcpStream, shared: &Mutex<Inner>) {
         return;
     }
     drop(inner);
+    if status == 1 {
+        return;
+    }
     let answer = if is_page { r#"{"thread":"12.5"}"# } else { "ok" };
     // The sender may have been killed meanwhile.
     drop(write!(tcp, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}", answer.len()));
@@ -172,6 +176,7 @@ fn a_failure_and_its_end_are_told_once_each(place: &Place) {
     assert_eq!((fail.event(), fail.names()), ("fail", vec!["shop".to_owned()]));
     let item = &fail.body["message"]["items"][0];
     assert_eq!((&item["reason"], &item["status"]), (&json!("status"), &json!("FAIL")), "{item:#}");
+    assert_eq!(item["cause"], json!("the service has a fault: its own log says which"));
     assert!(item["trace"].as_array().unwrap().len() > 3, "{item:#}");
     wait_until("it fails on", SOON, || number(&daemon.target("shop"), "repeated_fails") >= 5);
     origin.answer("/", Answer::Status(200));
@@ -218,6 +223,31 @@ fn a_message_whose_answer_a_crash_lost_is_sent_again_under_the_same_id(place: &P
         place.db.number("SELECT COUNT(*) FROM notifications WHERE state = 'sent'") == 2
     });
     assert_eq!(receiver.got().len(), 3);
+}
+
+fn what_was_taken_without_an_answer_is_not_told_again_in_other_words(place: &Place) {
+    let receiver = Receiver::start();
+    let origin = Origin::start();
+    let daemon = place.start();
+    add(place, "ops", receiver.port, &[]);
+    in_force(&daemon, 1);
+    receiver.answer(1);
+    origin.answer("/", Answer::Status(500));
+    place.db.add("shop", &origin.url("/"), 100);
+    receiver.wait(1);
+    origin.answer("/", Answer::Status(200));
+    daemon.wait_target("shop", "status", &json!("PASS"));
+    let closed = receiver.wait(receiver.got().len() + 1).len();
+    receiver.answer(200);
+    wait_until("both are sent", SOON, || {
+        place.db.number("SELECT COUNT(*) FROM notifications WHERE state = 'sent'") == 2
+    });
+    // Whoever drops what has an id that he has seen hears of the end all the same.
+    let got = receiver.got();
+    let (recovery, fails) = got.split_last().unwrap();
+    assert!(fails.len() >= closed, "{} after {closed}", fails.len());
+    assert!(fails.iter().all(|f| f.event() == "fail" && f.key == fails[0].key), "{fails:?}");
+    assert!(recovery.event() == "recovery" && recovery.key != fails[0].key, "{recovery:?}");
 }
 
 fn a_dead_notifier_delays_no_other_and_is_told_when_it_is_back(place: &Place) {

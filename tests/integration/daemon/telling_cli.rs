@@ -188,11 +188,11 @@ fn what_is_on_its_way_and_what_was_told_are_shown() {
     let chat = json!({"name": "chat", "type": "WEBHOOK", "address": hook.url(), "group_wait": "0s"});
     daemon.ask("POST", "/v1/notifiers", Some(&chat));
     let backlog = || daemon.status()["notifications"].clone();
-    assert_eq!(backlog(), json!({"owed": 0, "sending": 0}));
+    assert_eq!(backlog(), json!({"owed": 0, "sending": 0, "invalid": 0}));
     let url = format!("http://127.0.0.1:{}/", free_port());
     daemon.ask("POST", "/v1/targets", Some(&json!({"name": "shop", "url": url, "frequency": "200ms"})));
     assert!(hook.request().contains("shop"));
-    assert_eq!(backlog(), json!({"owed": 0, "sending": 1}));
+    assert_eq!(backlog(), json!({"owed": 0, "sending": 1, "invalid": 0}));
     let (code, text, _) = ctl(&daemon, &["status"]);
     assert!(code == Some(0) && text.contains("0 owed, 1 being sent"), "{text}");
     hook.answers.send(200).unwrap();

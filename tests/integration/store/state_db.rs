@@ -303,7 +303,9 @@ fn incidents_of_an_older_version_get_the_names_that_their_events_hold() {
     let mut state = file.open(BIG);
     assert_eq!(state.open_incidents().unwrap(), [incident(id(1), 7)]);
     assert_eq!(state.target_names(&[id(1), id(2)]).unwrap(), [(id(1), "shop".to_owned())].into());
-    assert_eq!(state.names_of(&[1, 99]).unwrap(), [(1, "shop".to_owned())].into());
+    assert_eq!(state.names_of(&[1, 99]).unwrap(), [(1, "7/shop".to_owned())].into());
+    sqlite3(&path, "UPDATE events SET facts = json_set(facts, '$.tenant', '0')");
+    assert_eq!(state.names_of(&[1]).unwrap(), [(1, "shop".to_owned())].into());
 }
 
 fn sqlite3(path: &Path, sql: &str) {

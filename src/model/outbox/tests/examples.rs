@@ -1,5 +1,7 @@
 //! The sentences of the rules, one test each.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::model::message::MessageKind;
 use crate::model::reason::Verdict;
@@ -81,6 +83,32 @@ fn what_may_have_arrived_is_never_reworded_and_its_recovery_stays_a_message_of_i
     w.recover(1);
     assert_eq!(w.state(incident, 1, EventKind::Recovery), Some(NoticeState::Owed));
     assert_eq!(kinds(&w.run(100_000)), [MessageKind::Fail, MessageKind::Recovery]);
+}
+
+#[test]
+fn what_got_no_answer_is_not_reworded_even_when_a_later_attempt_is_refused() {
+    for before in [true, false] {
+        let mut w = World::new(vec![notifier(1)]);
+        let incident = w.fail(1);
+        w.pass(5_000);
+        w.step();
+        if before {
+            w.recover(1);
+        }
+        let (dispatch, _) = w.flying.remove(&NotifierId(1)).unwrap();
+        let progress = Progress { unanswered: true, ..Progress::default() };
+        w.book.attempted(w.now, dispatch, &transient(), progress, 7);
+        w.store();
+        w.restart(false);
+        w.pass(5_000);
+        assert_eq!(kinds(&w.step()), [MessageKind::Fail]);
+        w.answer(1, &transient());
+        if !before {
+            w.recover(1);
+        }
+        assert_eq!(w.state(incident, 1, EventKind::Recovery), Some(NoticeState::Owed));
+        assert_eq!(kinds(&w.run(100_000)), [MessageKind::Fail, MessageKind::Recovery]);
+    }
 }
 
 #[test]
@@ -200,6 +228,24 @@ fn what_is_too_old_expires_and_retry_after_is_honoured_until_then() {
 }
 
 #[test]
+fn what_is_in_retry_goes_at_once_to_a_notifier_that_leads_elsewhere_now() {
+    let mut w = World::new(vec![notifier(1), notifier(2)]);
+    w.fail(1);
+    w.pass(5_000);
+    w.step();
+    let hour = Some(Duration::from_hours(1));
+    for n in [1, 2] {
+        w.answer(n, &Attempt::Transient { why: "429".into(), after: hour });
+    }
+    w.notifiers[0].name = "renamed".into();
+    w.set_notifiers();
+    assert_eq!(w.step(), [], "a name leads nowhere");
+    w.notifiers[0].address = "ops@example.net".into();
+    w.set_notifiers();
+    assert_eq!(w.step().iter().map(|m| m.notifier.as_str()).collect::<Vec<_>>(), ["renamed"]);
+}
+
+#[test]
 fn reminders_come_with_growing_gaps_while_it_fails_and_never_two_at_a_time() {
     let mut w = World::new(vec![Notifier { remind: Some(Duration::from_hours(1)), ..notifier(1) }]);
     w.fail(1);
@@ -283,6 +329,49 @@ fn a_target_that_flaps_and_is_gone_does_not_settle() {
     assert_eq!(w.book.flapping().count(), 0);
     assert_eq!(w.run(10_000_000), [], "no SETTLED, and no RECOVERY of {incident}");
     assert!(w.saved.notices.values().all(|n| n.state.is_final()));
+}
+
+#[test]
+fn what_flapping_opened_is_ended_under_the_same_id_whatever_incidents_came_between() {
+    let window = 600_000;
+    for stays in [false, true] {
+        let mut w = World::new(vec![notifier(1)]);
+        let mut told = Vec::new();
+        let mut incidents = BTreeSet::new();
+        for _ in 0..6 {
+            incidents.insert(w.fail(1));
+            told.extend(w.run(40_000));
+            w.recover(1);
+            told.extend(w.run(40_000));
+        }
+        if stays {
+            incidents.insert(w.fail(1));
+        }
+        told.extend(w.run(window + 60_000));
+        if stays {
+            assert_eq!(w.state(*incidents.last().unwrap(), 1, EventKind::Settled), Some(NoticeState::Sent));
+            w.restart(false);
+            w.recover(1);
+            told.extend(w.run(60_000));
+        }
+        // A receiver that keeps incidents: what is open at the end.
+        let mut open = BTreeSet::new();
+        for item in told.iter().flat_map(|m| &m.items) {
+            let is_open = match item.event {
+                EventKind::Fail => !item.recovered_unseen,
+                EventKind::Settled => item.status != "PASS",
+                EventKind::Recovery => false,
+                _ => true,
+            };
+            match is_open {
+                true => assert!(open.insert(item.alert_id.clone()) || item.event != EventKind::Fail),
+                false => assert!(open.remove(&item.alert_id) || item.recovered_unseen, "{item:#?}"),
+            }
+        }
+        assert!(kinds(&told).contains(&MessageKind::Flapping) && kinds(&told).contains(&MessageKind::Settled));
+        assert!(open.is_empty(), "{open:?} of {:?}", kinds(&told));
+        assert!(incidents.len() > 5);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::super::samples;
 use super::*;
+use crate::model::message::MessageKind;
 use crate::model::notifier::EventKind;
 
 fn at(message: &Message, ms: i64) -> Rendered {
@@ -33,6 +34,20 @@ fn subjects_begin_as_those_of_skypunch_0_3_and_say_more() {
         "Skypunch FAILURE detected for 16 targets: 3 failing, 1 working again, 12 more (api-0, api-1, api-2, …)"
     );
     assert!(subject(MessageKind::Test).starts_with("[TEST] Skypunch FAILURE detected for api-eu"));
+}
+
+#[test]
+fn targets_of_different_tenants_are_told_apart() {
+    let mut fail = sample(MessageKind::Fail);
+    fail.items[0].target.tenant = "acme".into();
+    let rendered = at(&fail, 0);
+    assert_eq!(rendered.subject, "Skypunch FAILURE detected for acme/api-eu: connect_refused");
+    assert!(rendered.text.starts_with("acme/api-eu fails since"), "{}", rendered.text);
+    let mut digest = sample(MessageKind::Digest);
+    digest.items[1].target.tenant = "acme".into();
+    let rendered = at(&digest, 0);
+    assert!(rendered.subject.contains("(api-0, acme/api-1, "), "{}", rendered.subject);
+    assert!(rendered.html.unwrap().contains("acme&#x2f;api-1 "));
 }
 
 #[test]
@@ -212,6 +227,24 @@ fn own_templates_stand_in_and_broken_ones_stop_no_message() {
         now,
     );
     assert!(endless.problem.unwrap().contains("fuel"));
+}
+
+#[test]
+fn own_templates_see_the_names_that_those_of_every_type_see() {
+    let source = "{{ title }}, {{ item.target.name }} since {{ item.since }}, {{ at | utc }}; {{ count }} {{ event }}";
+    let own = |name: &str| vec![(name.to_owned(), source.to_owned())];
+    for message in samples::all() {
+        let rendered = render(&message, &own("all"), message.at);
+        assert_eq!((rendered.problem, rendered.html), (None, None), "{:?}", message.kind);
+    }
+    let fail = sample(MessageKind::Fail);
+    let text = render(&fail, &own("fail"), fail.at).text;
+    let end = "api-eu since 2026-11-22 03:12:09 UTC, 2026-11-22 03:12:09 UTC; 1 fail\n";
+    assert_eq!(text, format!("api-eu is down (connect refused) (+2 behind it), {end}"));
+    let both = [own("all"), vec![("fail".to_owned(), "mine: {{ text }}".to_owned())]].concat();
+    assert!(render(&fail, &both, fail.at).text.starts_with("mine: api-eu fails since"), "that of the kind wins");
+    assert_eq!(check_templates(&own("recovery")), []);
+    assert_eq!(check_templates(&own("all")), []);
 }
 
 #[test]
