@@ -25,6 +25,7 @@ use skypunch::model::pacer::Pacer;
 use skypunch::model::record::{Batch, Recorded};
 use skypunch::model::schedule::Schedule;
 use skypunch::model::state::{Policy, TargetState, step};
+use skypunch::model::subject::SubjectId;
 use skypunch::model::target::{Target, TargetId};
 use skypunch::model::time::{Mono, UtcMs};
 use skypunch::model::trace::{Event, Trace};
@@ -185,7 +186,7 @@ impl Stage {
     /// Starts actors of targets that are not NEW; done when all are at work.
     async fn start(&self, targets: Vec<Arc<Target>>) {
         let known = TargetState { last_updated: Some(UtcMs(1)), ..TargetState::default() };
-        let states: HashMap<_, _> = targets.iter().map(|t| (t.id, known.clone())).collect();
+        let states: HashMap<SubjectId, _> = targets.iter().map(|t| (t.id.into(), known.clone())).collect();
         let changed: Vec<Changed> = targets.into_iter().map(Ok).collect();
         self.supervisor.send(Apply { changed, removed: Vec::new(), states }).await.unwrap();
         let (done, at_work) = tokio::sync::oneshot::channel();

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::model::definition::{Definition, Problem};
 use crate::model::outcome::Outcome;
@@ -22,10 +22,12 @@ use crate::model::target::{Target, TargetId};
 use crate::model::text::nearest;
 use crate::model::time::UtcMs;
 
+pub mod credentials;
 pub mod health;
 pub mod notifiers;
 pub mod statistics;
 
+use credentials::Credentials;
 use health::Health;
 use notifiers::Notifiers;
 use statistics::Statistics;
@@ -86,8 +88,12 @@ pub struct Board {
     pub statistics: Statistics,
     /// How persistence and the databases are.
     pub health: Health,
+    /// Told of every change of targets that is in force.
+    pub definitions: watch::Sender<()>,
     /// Whom people want to be told.
     pub notifiers: Notifiers,
+    /// Who we are at identity services.
+    pub credentials: Credentials,
 }
 
 /// Why a reference finds none.
@@ -107,7 +113,9 @@ impl Default for Board {
             gone: Notify::new(),
             statistics: Statistics::default(),
             health: Health::default(),
+            definitions: watch::channel(()).0,
             notifiers: Notifiers::default(),
+            credentials: Credentials::default(),
         }
     }
 }

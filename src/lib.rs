@@ -6,6 +6,8 @@
 //! ```text
 //!  table rows, targets file --> definition --> target            (model)
 //!                                                 |
+//!                        identity (one token per credential)
+//!                                                        | token
 //!  supervisor --one actor each--> target actor: due? --> probe --> outcome + trace --> step
 //!                                                                                       |
 //!                              board (present state) <--- persistence (batches) <-------'
@@ -23,12 +25,13 @@
 //! | [`net`] | resolving, connecting, TLS |
 //! | [`config`] | settings: file, environment, flags |
 //! | [`probe`] | one probe: target in, outcome and trace out |
+//! | [`openstack`] | logins at identity services, service catalogs, clouds.yaml |
 //! | [`notify`] | channels: a message in, what became of it out |
 //! | [`store`] | the main database and state.db |
 //! | [`board`] | read model of every target's present state |
 //! | [`logging`] | settings in, logger out |
 //! | [`control`] | the API: types, routes, client |
-//! | [`actors`] | one file per actor: supervisor, target, persistence, watcher, pruner |
+//! | [`actors`] | one file or folder per actor: supervisor, target, identity (token actors), persistence, notifier, watcher, pruner |
 //! | [`cli`] | the commands of `skypunchctl` and their tables |
 //! | [`app`] | wiring, signals, ordered shutdown |
 
@@ -43,6 +46,7 @@ pub mod logging;
 pub mod model;
 pub mod net;
 pub mod notify;
+pub mod openstack;
 pub mod probe;
 pub mod secret;
 pub mod store;

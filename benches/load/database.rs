@@ -5,7 +5,9 @@ use std::path::Path;
 use diesel::prelude::*;
 use mysql_async::prelude::Queryable as _;
 use skypunch::clock::Clock;
+use skypunch::model::credential::CredentialDefinition;
 use skypunch::model::definition::Definition;
+use skypunch::secret::Secret;
 use skypunch::store::{ConnectOptions, DatabaseUrl, Store};
 
 use crate::Outcome;
@@ -63,19 +65,26 @@ impl Database {
 
     /// Inserts targets; they get the ids from 1, and `url_of` gets the id.
     pub fn insert(&mut self, targets: usize, frequency_ms: i64, url_of: impl Fn(i64) -> String) -> Outcome<()> {
+        self.insert_each(targets, |id| Definition { url: url_of(id), frequency_ms, ..Definition::default() })
+    }
+
+    /// Inserts targets that are made of their ids, from 1; the name is given here.
+    pub fn insert_each(&mut self, targets: usize, definition: impl Fn(i64) -> Definition) -> Outcome<()> {
         let last = i64::try_from(targets)?;
-        let definitions: Vec<Definition> = (1..=last)
-            .map(|id| Definition {
-                name: format!("bench target {id}"),
-                url: url_of(id),
-                frequency_ms,
-                ..Definition::default()
-            })
-            .collect();
+        let named = |id| Definition { name: format!("bench target {id}"), ..definition(id) };
+        let definitions: Vec<Definition> = (1..=last).map(named).collect();
         let applied = store(&self.url)?.apply_definitions(&definitions, &[], &[], Clock::system().utc_now())?;
         if applied.inserted.iter().copied().ne(1..=last) {
             return Err("the new targets did not get the ids from 1".into());
         }
+        Ok(())
+    }
+
+    /// Inserts a credential.
+    pub fn insert_credential(&mut self, name: &str, params: String) -> Outcome<()> {
+        let params = Some(Secret::new(params));
+        let credential = CredentialDefinition { name: name.to_owned(), params, ..CredentialDefinition::default() };
+        store(&self.url)?.insert_credential(&credential, Clock::system().utc_now())?;
         Ok(())
     }
 
@@ -118,9 +127,10 @@ impl Database {
     /// Rows in `results`, and outcomes that the counters know.
     pub fn totals(&mut self) -> Outcome<(i64, i64)> {
         let rows = self.pairs("SELECT COUNT(*) AS a, 0 AS b FROM results")?;
+        // Below 0 are credentials, whose logins have no rows.
         let counted = self.pairs(
             "SELECT CAST(COALESCE(SUM(pass_count + fail_count + unknown_count), 0) AS SIGNED) AS a, 0 AS b \
-            FROM target_status",
+            FROM target_status WHERE target_id > 0",
         )?;
         Ok((rows[0].0, counted[0].0))
     }

@@ -11,7 +11,9 @@
 mod daemon;
 mod database;
 mod floor;
+mod keystone;
 mod mail;
+mod openstack;
 mod origin;
 mod persist;
 mod process;
@@ -21,6 +23,7 @@ mod roles;
 mod scenarios;
 mod sink;
 mod storm;
+mod tokens;
 mod window;
 
 use std::path::{Path, PathBuf};
@@ -36,7 +39,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Runs the daemon under load and prints what it costs.
-#[derive(Parser)]
+#[derive(Parser, Clone)]
 #[command(name = "load")]
 pub struct Options {
     /// Only these scenarios, with commas; see --list.
@@ -45,9 +48,9 @@ pub struct Options {
     /// List the scenarios and end.
     #[arg(long)]
     list: bool,
-    /// Length of each window in seconds.
-    #[arg(long, default_value_t = 10)]
-    seconds: u64,
+    /// Length of each window in seconds; 10, and 60 in the scenario `openstack`.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// A MySQL or MariaDB server instead of SQLite: mysql://user:password@host:port, with the right to make the database
     /// skypunch_bench, which is dropped before and after.
     #[arg(long, value_name = "URL")]
@@ -81,7 +84,7 @@ pub struct Options {
 
 impl Options {
     fn window(&self) -> Duration {
-        Duration::from_secs(self.seconds)
+        Duration::from_secs(self.seconds.unwrap_or(10))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  accept -> (read the request) -> 200 with two bytes -> close        paths /t/ID; 500 while it is told to fail
+//!                     |-> 401 instead, unless Keystone knows the token    paths /a/ID
 //!                     |-> 200 and 500 in turn                          paths /flip/ID
 //!                     '-> nothing, until the client gives up          paths /hang/ID
 //! ```
@@ -17,9 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Outcome;
 use crate::roles::{Role, say, serve_stdin};
+use crate::tokens::{Identity, Tokens};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 const FAILURE: &[u8] = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
+
+const REFUSAL: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
 
 /// Memory for samples ends here.
 const MAX_SAMPLES: usize = 2_000_000;
@@ -31,6 +35,8 @@ struct Seen {
     fails: AtomicBool,
     /// By id: whether the last answer of a path that flips was 500.
     turns: Mutex<HashMap<Vec<u8>, bool>>,
+    refused: AtomicU64,
+    identity: Mutex<Option<Identity>>,
     sampling: AtomicBool,
     /// (id, wall-clock microseconds at which the connection was accepted).
     samples: Mutex<Vec<(u32, u64)>>,
@@ -58,7 +64,17 @@ pub fn run() -> Outcome<()> {
                 let words: Vec<String> = taken.iter().map(|(id, at)| format!("{id} {at}")).collect();
                 words.join(" ")
             }
-            _ => format!("{} {}", asked.answered.load(Relaxed), asked.held.load(Relaxed)),
+            "count" => {
+                let n = |count: &AtomicU64| count.load(Relaxed);
+                format!("{} {} {}", n(&asked.answered), n(&asked.held), n(&asked.refused))
+            }
+            other => {
+                let mut words = other.split(' ').skip(1).map_while(|w| w.parse().ok());
+                let (Some(port), Some(seconds)) = (words.next(), words.next()) else { return "what?".into() };
+                let identity = Identity { port, life: std::time::Duration::from_secs(seconds.into()) };
+                *asked.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);
+                "ok".into()
+            }
         }
     });
     let clock = Clock::system();
@@ -66,20 +82,20 @@ pub fn run() -> Outcome<()> {
     tokio::task::LocalSet::new().block_on(&runtime, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         say(&listener.local_addr()?.port().to_string());
-        let shared = Rc::new(seen);
+        let shared = Rc::new((seen, Tokens::new(clock.clone())));
         loop {
             let Ok((tcp, _)) = listener.accept().await else { continue };
             let accepted = clock.wall_us_at_zero() + clock.now().0;
             let seen = Rc::clone(&shared);
             tokio::task::spawn_local(async move {
                 // A client that goes away in the middle is its own affair.
-                let _gone = answer(tcp, &seen, accepted).await;
+                let _gone = answer(tcp, &seen.0, &seen.1, accepted).await;
             });
         }
     })
 }
 
-async fn answer(mut tcp: TcpStream, seen: &Seen, accepted: u64) -> std::io::Result<()> {
+async fn answer(mut tcp: TcpStream, seen: &Seen, tokens: &Tokens, accepted: u64) -> std::io::Result<()> {
     let mut buffer = [0u8; 1024];
     let mut len = 0;
     while !buffer[..len].ends_with(b"\r\n\r\n") {
@@ -94,6 +110,17 @@ async fn answer(mut tcp: TcpStream, seen: &Seen, accepted: u64) -> std::io::Resu
         seen.held.fetch_add(1, Relaxed);
         while tcp.read(&mut buffer).await? > 0 {}
         return Ok(());
+    }
+    if path.starts_with(b"/a/") {
+        let identity = *seen.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = match identity {
+            Some(identity) => tokens.accepts(&buffer[..len], identity).await,
+            None => false,
+        };
+        if !good {
+            seen.refused.fetch_add(1, Relaxed);
+            return tcp.write_all(REFUSAL).await;
+        }
     }
     seen.answered.fetch_add(1, Relaxed);
     let mut fails = seen.fails.load(Relaxed);
@@ -147,6 +174,16 @@ impl Origin {
     /// Answers 200 again.
     pub fn pass(&mut self) -> Outcome<()> {
         self.role.ask("pass").map(drop)
+    }
+
+    /// Requests below /a/ that had no good token.
+    pub fn refused(&mut self) -> Outcome<u64> {
+        Ok(self.role.numbers("count")?[2])
+    }
+
+    /// From now on tokens of the Keystone at that port are good for so many seconds.
+    pub fn trust(&mut self, port: u16, seconds: u64) -> Outcome<()> {
+        self.role.ask(&format!("trust {port} {seconds}")).map(drop)
     }
 
     /// Begins to note when each request was accepted.

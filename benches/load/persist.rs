@@ -12,6 +12,7 @@ use skypunch::model::ids::{IdGenerator, splitmix64};
 use skypunch::model::outcome::{Outcome as Probed, Phases};
 use skypunch::model::record::{Batch, Recorded, ResultRecord};
 use skypunch::model::state::{Counters, Policy, TargetState, step};
+use skypunch::model::subject::SubjectId;
 use skypunch::model::target::TargetId;
 use skypunch::model::time::UtcMs;
 use skypunch::store::{ConnectOptions, DatabaseUrl, Store, Written};
@@ -80,7 +81,7 @@ impl Source {
             incident_id: None,
         };
         let delta = Counters::of(outcome.verdict, outcome.status_code);
-        Recorded { target_id: TargetId(id), result: Some(result), state, delta, incident: None }
+        Recorded { subject: SubjectId(id), result: Some(result), state, delta, incident: None }
     }
 
     fn batches(&mut self, results: usize, size: usize) -> Vec<Batch> {

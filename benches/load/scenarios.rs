@@ -15,13 +15,13 @@ use crate::origin::Origin;
 use crate::report::{Report, quantile};
 use crate::window::{SETTLE, WRITTEN_AFTER, Window};
 use crate::{Options, Outcome};
-use crate::{mail, persist, process, storm};
+use crate::{mail, openstack, persist, process, storm};
 
 /// A scenario: its name on the command line, what it is, and how it runs.
 pub type Scenario = (&'static str, &'static str, fn(&Options) -> Outcome<Report>);
 
 /// All of them, in the order of the table.
-pub const ALL: [Scenario; 10] = [
+pub const ALL: [Scenario; 12] = [
     ("10k", "10,000 targets @ 1 s", |o| rate(o, "10,000 targets @ 1 s", 10_000, "at most 1.5")),
     ("1k", "1,000 targets @ 1 s", |o| rate(o, "1,000 targets @ 1 s", 1_000, "at most 1.8")),
     ("hang", "10,000 targets @ 1 s, one in ten hangs until its timeout", hang),
@@ -32,6 +32,8 @@ pub const ALL: [Scenario; 10] = [
     ("storm", "10,000 targets @ 1 s fail within one second; one notifier is dead, one lives", storm::run),
     ("mail", "mails a second: over one pool of sessions, and through the daemon", mail::run),
     ("persist", "the writer alone: batches of results and statuses of 10,000 targets", persist::run),
+    ("openstack", "1,000 targets @ 1 s with the token of one credential, beside as many without", openstack::shared),
+    ("own", "1,000 targets with a credential of their own each", openstack::own),
 ];
 
 /// CPU per probe of the floor in one window, in microseconds.

@@ -3,7 +3,8 @@
 //! ```text
 //!  watcher --Apply--> supervisor --Redefine/Stop--> target (one each, many per arbiter)
 //!                        ^  '------ died ------------'  | probe -> account() -> Entry on the Board
-//!  control --commands----'                              v
+//!  control --commands----'           token? <--asks-- |  identity: one token actor per credential, logs in when it must
+//!                                                       v
 //!                                     recorder (one per arbiter) --Records--> persistence --> main database
 //!                                                                                 '---------> state.db (transitions, spool)
 //!                                                          people <--messages-- notifier <--transitions, outbox--'
@@ -14,6 +15,7 @@
 pub mod arbiter;
 pub mod control;
 pub mod databases;
+pub mod identity;
 pub mod notifier;
 pub mod persistence;
 pub mod priority;

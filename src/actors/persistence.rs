@@ -24,7 +24,7 @@ use crate::model::flow::{Flow, LocalDone, LocalWork, MainWork};
 use crate::model::reason::Verdict;
 use crate::model::record::{Batch, Recorded, StatusRecord};
 use crate::model::state::Counters;
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::store::{SpoolPush, StoreError, Written};
 
 /// The settings of persistence.
@@ -62,7 +62,7 @@ pub struct Persistence {
     flush_armed: bool,
     wake: Option<SpawnHandle>,
     /// Counters that targets started with while the main database was away: to be set right when it comes.
-    guessed: Option<HashMap<TargetId, Counters>>,
+    guessed: Option<HashMap<SubjectId, Counters>>,
     transitions: Arc<Notify>,
     rebasing: bool,
     waiting: Vec<oneshot::Sender<()>>,
@@ -84,7 +84,7 @@ impl Persistence {
         main: Addr<Database>,
         local: Addr<LocalDatabase>,
         flow: Flow,
-        guessed: Option<HashMap<TargetId, Counters>>,
+        guessed: Option<HashMap<SubjectId, Counters>>,
         transitions: Arc<Notify>,
     ) -> Persistence {
         let mut flow = flow;
@@ -259,17 +259,17 @@ impl Persistence {
                 .await,
             )?;
             let (statuses, marks) = stored;
-            let mut counters: HashMap<TargetId, Counters> =
-                statuses.into_iter().map(|s| (s.target_id, s.state.counters)).collect();
+            let mut counters: HashMap<SubjectId, Counters> =
+                statuses.into_iter().map(|s| (s.subject, s.state.counters)).collect();
             let unwritten = answered(
                 local
                     .send(LocalQuery::new(move |db| {
-                        let mut sum: HashMap<TargetId, Counters> = HashMap::new();
+                        let mut sum: HashMap<SubjectId, Counters> = HashMap::new();
                         db.spool_each(|batch| {
                             let mark = marks.get(&batch.writer).copied().unwrap_or(0);
                             if batch.writer != own && batch.number > mark {
                                 for status in &batch.statuses {
-                                    sum.entry(status.target_id).or_default().add(&status.delta);
+                                    sum.entry(status.subject).or_default().add(&status.delta);
                                 }
                             }
                         })?;
@@ -287,7 +287,7 @@ impl Persistence {
             match result {
                 Ok(truth) => {
                     for (id, guess) in actor.guessed.take().unwrap_or_default() {
-                        if let Some(entry) = actor.board.get(id) {
+                        if let Some(entry) = id.target().and_then(|id| actor.board.get(id)) {
                             let correction = truth.get(&id).copied().unwrap_or_default().minus(&guess);
                             entry.lock().state.counters.add(&correction);
                         }
@@ -330,8 +330,7 @@ impl Handler<Records> for Persistence {
         for (i, mut record) in records.into_iter().enumerate() {
             if let Some(change) = &record.incident {
                 urgent = true;
-                let status =
-                    StatusRecord { target_id: record.target_id, state: record.state.clone(), delta: record.delta };
+                let status = StatusRecord { subject: record.subject, state: record.state.clone(), delta: record.delta };
                 // Where `cut` will put it: batches are cut from the front, each as large as it may be.
                 let ahead = i64::try_from(self.pending.len() / self.limits.batch_size).unwrap_or(0);
                 self.flow.transition(self.flow.next_number() + ahead, status, change.clone());

@@ -22,6 +22,7 @@ use crate::model::ids::{IdGenerator, splitmix64};
 use crate::model::outcome::{Outcome, Probe};
 use crate::model::reason::Reason;
 use crate::model::state::TargetState;
+use crate::model::subject::SubjectId;
 use crate::model::target::{Target, TargetId};
 use crate::model::time::Mono;
 use crate::model::trace::{Step, Trace};
@@ -47,7 +48,7 @@ pub struct Apply {
     /// Targets that are gone.
     pub removed: Vec<TargetId>,
     /// States for targets that are seen for the first time.
-    pub states: HashMap<TargetId, TargetState>,
+    pub states: HashMap<SubjectId, TargetState>,
 }
 
 /// An actor has ended that nobody stopped.
@@ -150,13 +151,13 @@ impl Supervisor {
         self.slots.insert(id, Slot { generation, addr: Some(addr), started: self.clock.now(), deaths });
     }
 
-    fn apply_one(&mut self, changed: Changed, states: &mut HashMap<TargetId, TargetState>, stops: &mut Vec<Stopping>) {
+    fn apply_one(&mut self, changed: Changed, states: &mut HashMap<SubjectId, TargetState>, stops: &mut Vec<Stopping>) {
         let (id, name) = match &changed {
             Ok(t) => (t.id, t.name.clone()),
             Err(row) => (TargetId(row.0.id), row.0.name.clone()),
         };
         let entry = self.board.get(id).unwrap_or_else(|| {
-            let entry = Entry::new(None, states.remove(&id).unwrap_or_default());
+            let entry = Entry::new(None, states.remove(&id.into()).unwrap_or_default());
             self.board.insert(id, Arc::clone(&entry));
             entry
         });
@@ -199,7 +200,7 @@ impl Supervisor {
         let recorded = {
             let mut data = entry.lock();
             let state = std::mem::take(&mut data.state);
-            let (state, recorded) = account_withdrawal(state, id, at);
+            let (state, recorded) = account_withdrawal(state, id.into(), at);
             data.state = state;
             recorded
         };
@@ -278,6 +279,7 @@ impl Handler<Apply> for Supervisor {
                     stops.push(self.stop_one(id, entry));
                 }
             }
+            self.board.definitions.send_replace(());
         }
         if !stops.is_empty() {
             self.board.gone.notify_one();

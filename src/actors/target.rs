@@ -206,7 +206,13 @@ impl TargetActor {
             data.state.counters.add(&delta);
             data.state.clone()
         };
-        self.local.recorder.push(Recorded { target_id: self.target.id, result: None, state, delta, incident: None });
+        self.local.recorder.push(Recorded {
+            subject: self.target.id.into(),
+            result: None,
+            state,
+            delta,
+            incident: None,
+        });
     }
 }
 

@@ -3,10 +3,12 @@
 //! ```text
 //!   every max(250 ms, 100 x cost): change token the same? -> done
 //!                                  else, and once a minute: load all, compare row by row
-//!                                       '-> supervisor (Apply), board (notifiers), state.db (last known definitions)
+//!                                       '-> supervisor (Apply), board (notifiers, credentials), state.db (last known definitions)
 //! ```
 //!
 //! The looking costs at most a hundredth of a core, whatever the size of the tables.
+
+mod rows;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,13 +19,16 @@ use actix::prelude::*;
 use slog::{Logger, error, info, warn};
 use tokio::sync::oneshot;
 
+pub use self::rows::{Told, tell_credentials, tell_notifiers};
 use super::databases::{Connector, Database, LocalDatabase, LocalQuery, Query, answered};
 use super::supervisor::{Apply, Changed, Supervisor};
 use crate::board::Board;
 use crate::clock::Clock;
+use crate::model::credential::CredentialDefinition;
 use crate::model::definition::Definition;
 use crate::model::notifier::{NotifierDefinition, TypeCheck};
 use crate::model::state::TargetState;
+use crate::model::subject::SubjectId;
 use crate::model::target::TargetId;
 use crate::model::time::Mono;
 use crate::store::{ChangeToken, StoreError};
@@ -133,8 +138,9 @@ pub struct Looked {
 struct Found {
     difference: Option<Difference>,
     changed: Vec<Changed>,
-    states: HashMap<TargetId, TargetState>,
+    states: HashMap<SubjectId, TargetState>,
     notifiers: Vec<NotifierDefinition>,
+    credentials: Vec<CredentialDefinition>,
     cost: Duration,
 }
 
@@ -211,21 +217,21 @@ impl Watcher {
             let mut known = lock(&known);
             let full = now_please || known.full_at.is_none_or(|at| started.since(at) >= FULL);
             if !full && (token.is_none() || token == known.token) {
-                let (changed, states, notifiers) = Default::default();
-                return Ok(Found { difference: None, changed, states, notifiers, cost });
+                let (changed, states, notifiers, credentials) = Default::default();
+                return Ok(Found { difference: None, changed, states, notifiers, credentials, cost });
             }
-            let notifiers = store.load_notifiers()?;
+            let (notifiers, credentials) = (store.load_notifiers()?, store.load_credentials()?);
             let difference = known.compare(|see| store.each_definition(see))?;
             let first = !std::mem::replace(&mut known.from_main, true);
             let states = if first {
-                store.load_statuses()?.into_iter().map(|s| (s.target_id, s.state)).collect()
+                store.load_statuses()?.into_iter().map(|s| (s.subject, s.state)).collect()
             } else {
                 HashMap::new()
             };
             known.token = token.or(known.token.take());
             known.full_at = Some(started);
             let changed = validated(&difference.changed);
-            Ok(Found { difference: Some(difference), changed, states, notifiers, cost })
+            Ok(Found { difference: Some(difference), changed, states, notifiers, credentials, cost })
         });
         let sent = self.main.send(query);
         let (supervisor, local) = (self.supervisor.clone(), self.local.clone());
@@ -242,14 +248,19 @@ impl Watcher {
             looked.total = difference.total;
             looked.changed = difference.changed.len() + difference.removed.len();
             looked.invalid = found.changed.iter().filter(|c| c.is_err()).count();
+            let targets_changed = looked.changed > 0;
             let told = tell_notifiers(&board, found.notifiers, &*types, &log);
-            looked.changed += told.changed;
-            looked.invalid += told.invalid;
+            let known = tell_credentials(&board, found.credentials, &log);
+            looked.changed += told.changed + known.changed;
+            looked.invalid += told.invalid + known.invalid;
             let removed = difference.removed.iter().copied().map(TargetId).collect();
             if told.changed > 0 {
                 answered(local.send(LocalQuery::new(move |db| db.save_notifiers(&told.good, &told.wrong))).await)?;
             }
-            if looked.changed > told.changed {
+            if known.changed > 0 {
+                answered(local.send(LocalQuery::new(move |db| db.save_credentials(&known.good, &known.wrong))).await)?;
+            }
+            if targets_changed {
                 let saved = local
                     .send(LocalQuery::new(move |db| db.save_definitions(&difference.changed, &difference.removed)));
                 let apply = Apply { changed: found.changed, removed, states: found.states };
@@ -303,39 +314,6 @@ impl Watcher {
             let _gone = waiting.send(answer.clone());
         }
     }
-}
-
-/// What became of the rows of notifiers.
-#[derive(Debug, Default)]
-pub struct Told {
-    /// New, changed and gone.
-    pub changed: usize,
-    /// Of these, wrong.
-    pub invalid: usize,
-    /// All that are fit.
-    pub good: Vec<NotifierDefinition>,
-    /// The ids of all that are not.
-    pub wrong: Vec<i64>,
-}
-
-/// Puts the rows of notifiers in force; what is newly wrong is logged.
-pub fn tell_notifiers(board: &Board, rows: Vec<NotifierDefinition>, types: &TypeCheck, log: &Logger) -> Told {
-    let changed = board.notifiers.replace(rows, types);
-    let mut told = Told { changed: changed.len(), ..Told::default() };
-    for (id, entry) in board.notifiers.all().iter() {
-        if entry.problems.is_empty() {
-            told.good.push(entry.row.clone());
-            continue;
-        }
-        told.wrong.push(id.0);
-        if changed.contains(id) {
-            told.invalid += 1;
-            let problems = entry.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            error!(log, "a notifier's row is wrong; its last good form, if there was one, stays in force";
-                "notifier" => id.0, "name" => entry.row.name.clone(), "problems" => problems);
-        }
-    }
-    told
 }
 
 fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {

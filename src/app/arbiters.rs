@@ -9,6 +9,7 @@ use slog::Logger;
 
 use super::with_causes;
 use crate::actors::arbiter::Local;
+use crate::actors::identity::{Identities, LocalTokens};
 use crate::actors::persistence::Persistence;
 use crate::actors::supervisor::Supervisor;
 use crate::board::Board;
@@ -30,12 +31,14 @@ pub(super) fn arbiter_count(setting: usize) -> usize {
 pub(super) type MakeLocal = Box<dyn FnOnce() -> Result<Rc<Local>, String> + Send>;
 
 /// What an arbiter's [`Local`] is made from.
+#[expect(clippy::too_many_arguments, reason = "it hands on what an arbiter shares")]
 pub(super) fn make_local(
     settings: &Settings,
     clock: &Clock,
     board: &Arc<Board>,
     persistence: &Addr<Persistence>,
     supervisor: &Addr<Supervisor>,
+    identities: &Arc<Identities>,
     log: &Logger,
     node: u16,
 ) -> MakeLocal {
@@ -44,13 +47,16 @@ pub(super) fn make_local(
         body_cap: settings.probe.body_cap,
         name_servers: (!settings.probe.name_servers.is_empty()).then(|| settings.probe.name_servers.clone()),
         young_limit: settings.probe.young_limit,
+        login_timeout: settings.openstack.login_timeout,
         ..ProbeSettings::default()
     };
     let (secrets, clock, board) = (settings.secrets.clone(), clock.clone(), Arc::clone(board));
     let (sink, died) = (persistence.clone().recipient(), supervisor.clone().recipient());
     let results = ResultLog::new(log.clone(), settings.log.results);
+    let identities = Arc::clone(identities);
     Box::new(move || {
         let prober = HttpProber::new(probe, secrets, clock.clone()).map_err(|e| with_causes(&e))?;
+        let prober = prober.with_tokens(Rc::new(LocalTokens::new(identities)));
         Ok(Local::new(Prober::Http(Rc::new(prober)), clock, board, sink, results, died, node))
     })
 }

@@ -11,7 +11,12 @@ use std::process::ExitCode;
 
 use super::{EXIT_INPUT, startup, targets, with_causes};
 use crate::config::Settings;
-use crate::model::text::escape_controls;
+use crate::model::auth::Auth;
+use crate::model::credential::{CredentialDefinition, OpenStackAuth, missing, named_clouds};
+use crate::model::definition::Definition;
+use crate::model::targets_file::TargetsFile;
+use crate::model::text::{escape_controls, quoted};
+use crate::openstack::clouds;
 
 /// Says what is in force and what is wrong. Exit code 0, or 2 when something is wrong; 1 when the output cannot be
 /// written.
@@ -23,6 +28,9 @@ pub fn check(settings: &Settings, targets_file: Option<&Path>) -> ExitCode {
     for sentence in found.wrong.iter().chain(&written.as_ref().err().cloned()) {
         // Nobody is left to be told that this cannot be written.
         let _unheard = writeln!(errors, "skypunch: {sentence}");
+    }
+    for sentence in &found.warnings {
+        let _unheard = writeln!(errors, "skypunch: warning: {sentence}");
     }
     if !found.wrong.is_empty() {
         ExitCode::from(EXIT_INPUT)
@@ -48,6 +56,8 @@ struct Findings {
     in_force: String,
     /// A sentence for each thing that is wrong.
     wrong: Vec<String>,
+    /// A sentence for each thing that is not wrong, but should be known.
+    warnings: Vec<String>,
 }
 
 fn look(settings: &Settings, targets_file: Option<&Path>) -> Findings {
@@ -73,15 +83,32 @@ fn look(settings: &Settings, targets_file: Option<&Path>) -> Findings {
     match targets_file.map(|file| (file, targets::read(file, &*super::notifying::types(&catalogue)))) {
         None => {}
         Some((file, Ok((_, entries)))) => {
-            let notifiers = match entries.notifiers.len() {
-                0 => String::new(),
-                n => format!(", {n} notifiers"),
-            };
-            line(format!("targets   {}: {} targets{notifiers}, all fit", shown(file), entries.targets.len()));
+            let some = |n: usize, what: &str| if n == 0 { String::new() } else { format!(", {n} {what}") };
+            let others = some(entries.notifiers.len(), "notifiers") + &some(entries.credentials.len(), "credentials");
+            line(format!("targets   {}: {} targets{others}, all fit", shown(file), entries.targets.len()));
+            found.warnings.extend(warnings(&entries));
         }
         Some((_, Err(e))) => found.wrong.push(with_causes(&e)),
     }
     found
+}
+
+/// What is not wrong in a targets file, but should be known.
+fn warnings(file: &TargetsFile) -> Vec<String> {
+    // A secret that is left out is in the database: such a login cannot be looked at here.
+    let targets: Vec<Definition> = file.targets.iter().filter_map(|e| e.definition().ok()).collect();
+    let credentials: Vec<CredentialDefinition> = file.credentials.iter().filter_map(|e| e.definition().ok()).collect();
+    let of_targets = targets.iter().filter_map(|d| match d.validate().ok()?.auth {
+        Auth::OpenStack(OpenStackAuth::Own(login)) => Some(format!("target {}: {}", quoted(&d.name), login.warning()?)),
+        _ => None,
+    });
+    let of_credentials = credentials
+        .iter()
+        .filter_map(|d| Some(format!("credential {}: {}", quoted(&d.name), d.validate().ok()?.login.warning()?)));
+    let missing = missing(&targets, &credentials);
+    let absent = missing.iter().map(|m| format!("{m} in this file: it must be in the database"));
+    let clouds = clouds::unusable(&named_clouds(&targets));
+    of_targets.chain(of_credentials).chain(absent).chain(clouds).collect()
 }
 
 /// Why the daemon could not open its log file; it makes the file, but not the folder.
@@ -172,6 +199,26 @@ mod tests {
             assert!(found.in_force.contains("probe.arbiters = "), "{found:?}");
         }
         assert!(!dir.join("a-folder/log").exists() && !dir.join("state").exists(), "nothing is made");
+    }
+
+    #[test]
+    fn old_logins_and_credentials_that_are_missing_are_warnings() {
+        let of =
+            |text: &str| warnings(&crate::model::targets_file::parse(text, &crate::model::notifier::any_type).unwrap());
+        let v2 = "user=u,password=hunter2,osauthendpoint=http://k/v2.0/tokens,tenantid=t";
+        let text = format!(
+            "[[target]]\nname = 'old'\nurl = 'http://x/'\nauthn = 'OPENSTACK'\nauthn_parms = '{v2}'\n\
+             [[target]]\nname = 'a'\nurl = 'http://x/'\ncredential = 'here'\n\
+             [[target]]\nname = 'b'\nurl = 'http://x/'\ncredential = 'there'\n\
+             [[target]]\nname = 'c'\nurl = 'http://x/'\nauthn = 'OPENSTACK'\n\
+             [[credential]]\nname = 'here'\nparams = '{v2}'\n[[credential]]\nname = 'kept'\n"
+        );
+        let told = of(&text);
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].starts_with("target `old`: the endpoint ends in /v2.0/tokens"), "{told:?}");
+        assert!(told[1].starts_with("credential `here`: the endpoint ends in /v2.0/tokens"), "{told:?}");
+        assert!(told[2].contains("`there`") && told[2].contains("(`b`)") && told[2].contains("database"), "{told:?}");
+        assert!(!told.concat().contains("hunter2"));
     }
 
     #[test]

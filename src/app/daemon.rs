@@ -9,10 +9,11 @@ use tokio::sync::Notify;
 
 use super::arbiters::{arbiter_count, install, make_local};
 use super::notifying::{self, Around};
-use super::startup::{Known, Opened};
+use super::startup::{self, Known, Opened};
 use super::stop::Signals;
 use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
 use crate::actors::databases::{Connector, Database, LocalDatabase, LocalQuery};
+use crate::actors::identity::{Identities, Sweeper};
 use crate::actors::notifier::NotifierActor;
 use crate::actors::persistence::{Limits, Persistence};
 use crate::actors::pruner::{Keep, Pruner};
@@ -38,6 +39,7 @@ pub(super) struct Daemon {
     pub(super) reader: Addr<Database>,
     pub(super) connector: Arc<Connector>,
     pub(super) notifier: Addr<NotifierActor>,
+    pub(super) identities: Arc<Identities>,
     pub(super) servers: Vec<actix_web::dev::ServerHandle>,
     pub(super) arbiters: Vec<Arbiter>,
     pub(super) signals: Signals,
@@ -97,8 +99,20 @@ impl Daemon {
             node,
         )
         .start();
+        let (of_credentials, states) = startup::split(known.states);
+        let identities = Identities::new(
+            Arc::clone(&board),
+            clock.clone(),
+            log.clone(),
+            handles.clone(),
+            persistence.clone().recipient(),
+            settings.secrets.clone(),
+            settings.openstack.login_timeout,
+            of_credentials,
+        );
         for (handle, number) in handles.iter().zip(1u16..) {
-            let made = make_local(settings, &clock, &board, &persistence, &supervisor, &log, node.wrapping_add(number));
+            let node = node.wrapping_add(number);
+            let made = make_local(settings, &clock, &board, &persistence, &supervisor, &identities, &log, node);
             install(handle, made).await?;
         }
         let total = known.changed.len();
@@ -117,10 +131,11 @@ impl Daemon {
         if known.from_main {
             local.do_send(LocalQuery::new(move |db| db.save_notifiers(&told.good, &told.wrong)));
         }
+        startup::put_credentials_in_force(&board, known.credentials, known.from_main, &local, &log);
         let mut changed = validated(&known.last_good);
         changed.extend(known.changed);
-        let states = known.states;
         supervisor.send(Apply { changed, removed: Vec::new(), states }).await?;
+        Sweeper::new(Arc::clone(&identities)).start();
         let watcher = Watcher::new(
             Arc::clone(&board),
             clock.clone(),
@@ -173,6 +188,7 @@ impl Daemon {
             types,
             catalogue,
             notifier: notifier.clone(),
+            identities: Arc::clone(&identities),
         });
         let mut servers = Vec::new();
         let control = serve(listener, &context)?;
@@ -197,6 +213,7 @@ impl Daemon {
             reader,
             connector,
             notifier,
+            identities,
             servers,
             arbiters: arbiters.into_iter().chain([notifying]).collect(),
             signals,

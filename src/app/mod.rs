@@ -7,12 +7,13 @@
 //!         state.db -> lease given back -> socket removed                         within [shutdown] grace
 //! ```
 //!
-//! `startup` finds what is known, `daemon` makes the actors, `arbiters` the threads for probes, `notifying` the notifier;
+//! `startup` finds what is known (`merged`: of three sources the newest), `daemon` makes the actors, `arbiters` the threads for probes, `notifying` the notifier;
 //! `stop` ends them.
 
 mod arbiters;
 mod check;
 mod daemon;
+mod merged;
 mod notifying;
 pub mod place;
 mod startup;

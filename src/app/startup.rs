@@ -10,24 +10,25 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Addr;
 use slog::{Logger, info, warn};
 
+use super::merged::Merged;
 use super::place::{self, PlaceError};
 use super::{fresh_writer, with_causes};
-use crate::actors::databases::{Connector, LEASE, this_process};
+use crate::actors::databases::{Connector, LEASE, LocalDatabase, LocalQuery, this_process};
 use crate::actors::supervisor::Changed;
 use crate::actors::watcher::{self, validated};
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl as UrlSetting, Settings, TlsMode};
+use crate::model::credential::CredentialDefinition;
 use crate::model::definition::Definition;
 use crate::model::flow::Flow;
-use crate::model::incident::{End, Incident};
 use crate::model::notifier::{NotifierDefinition, NotifierId, NotifierStatus};
-use crate::model::record::{Batch, IncidentChange, IncidentEnd, StatusRecord};
 use crate::model::state::{Counters, TargetState};
-use crate::model::target::TargetId;
-use crate::model::time::UtcMs;
-use crate::store::{ConnectOptions, DatabaseUrl, StateDb, Store, StoreError, StoredStatus, Tls};
+use crate::model::subject::SubjectId;
+use crate::store::{ConnectOptions, DatabaseUrl, StateDb, Store, StoreError, Tls};
 
 /// The databases, as far as they could be opened.
 pub struct Opened {
@@ -104,15 +105,17 @@ pub struct Known {
     /// They come from the main database.
     pub from_main: bool,
     /// Where the targets stand.
-    pub states: HashMap<TargetId, TargetState>,
+    pub states: HashMap<SubjectId, TargetState>,
     /// The flow of this start's batches.
     pub flow: Flow,
     /// The rows of notifiers, and what state.db remembers of them: the last good forms of those that are wrong.
     pub notifiers: (Vec<NotifierDefinition>, Vec<NotifierDefinition>),
+    /// The same of credentials.
+    pub credentials: (Vec<CredentialDefinition>, Vec<CredentialDefinition>),
     /// How notifiers are doing.
     pub notifier_statuses: HashMap<NotifierId, NotifierStatus>,
     /// The counters of `states`, where they could not be read from the main database.
-    pub guessed: Option<HashMap<TargetId, Counters>>,
+    pub guessed: Option<HashMap<SubjectId, Counters>>,
 }
 
 /// Reads all that is known.
@@ -135,20 +138,21 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
     };
     let from_main = read.is_some();
     let remembered = opened.local.load_notifiers()?;
+    let remembered_credentials = opened.local.load_credentials()?;
     let mut notifier_statuses = opened.local.notifier_statuses()?;
-    let (rows, changed, notifiers, main) = match read {
+    let (rows, changed, notifiers, credentials, main) = match read {
         Some(main) => {
             // state.db counts; what it does not know was counted by one that is lost.
             for (id, status) in main.notifier_statuses {
                 notifier_statuses.entry(id).or_insert(status);
             }
-            (main.rows, main.changed, main.notifiers, Some((main.merged, main.marks)))
+            (main.rows, main.changed, main.notifiers, main.credentials, Some((main.merged, main.marks)))
         }
         None => {
             let mut rows = watcher::Known::default();
             let definitions = opened.local.load_definitions()?;
             definitions.iter().for_each(|d| rows.note(d));
-            (rows, validated(&definitions), remembered.clone(), None)
+            (rows, validated(&definitions), remembered.clone(), remembered_credentials.clone(), None)
         }
     };
     let merged = match main {
@@ -177,8 +181,36 @@ pub fn known(opened: &mut Opened, clock: &Clock, log: &Logger) -> Result<Known, 
     let last_good = last_good(&changed, opened)?;
     let states = merged.states;
     let guessed = (!from_main).then(|| states.iter().map(|(id, s)| (*id, s.counters)).collect());
-    let notifiers = (notifiers, remembered);
-    Ok(Known { changed, last_good, rows, from_main, states, flow, notifiers, notifier_statuses, guessed })
+    let (notifiers, credentials) = ((notifiers, remembered), (credentials, remembered_credentials));
+    Ok(Known { changed, last_good, rows, from_main, states, flow, notifiers, credentials, notifier_statuses, guessed })
+}
+
+/// What a start knows of where its subjects stand.
+pub type States = HashMap<SubjectId, TargetState>;
+
+/// The states of credentials, and those of targets. The latter stay where they are: a hundred thousand of them in memory
+/// twice would stay with the process.
+#[must_use]
+pub fn split(mut all: States) -> (States, States) {
+    let credentials = all.extract_if(|subject, _| subject.target().is_none()).collect();
+    (credentials, all)
+}
+
+/// Puts credentials in force: first what state.db remembers of them, so that a row that is wrong now goes on in its last
+/// good form, then their rows.
+pub fn put_credentials_in_force(
+    board: &Board,
+    (rows, remembered): (Vec<CredentialDefinition>, Vec<CredentialDefinition>),
+    from_main: bool,
+    local: &Addr<LocalDatabase>,
+    log: &Logger,
+) {
+    board.credentials.replace(remembered);
+    let told = watcher::tell_credentials(board, rows, log);
+    if from_main {
+        // What it could not save it saves at the next change.
+        local.do_send(LocalQuery::new(move |db| db.save_credentials(&told.good, &told.wrong)));
+    }
 }
 
 /// What state.db remembers of rows that are wrong now: they go on in their last good form over a restart too.
@@ -196,6 +228,7 @@ struct FromMain {
     merged: Merged,
     marks: HashMap<i64, i64>,
     notifiers: Vec<NotifierDefinition>,
+    credentials: Vec<CredentialDefinition>,
     notifier_statuses: HashMap<NotifierId, NotifierStatus>,
 }
 
@@ -211,212 +244,12 @@ fn read_main(store: &mut Store, clock: &Clock) -> Result<FromMain, StoreError> {
     let mut merged = Merged::for_targets(changed.len());
     store.each_status(|s| merged.add_main(s))?;
     let (notifiers, notifier_statuses) = (store.load_notifiers()?, store.notifier_statuses()?);
-    Ok(FromMain { rows, changed, merged, marks: store.marks()?, notifiers, notifier_statuses })
-}
-
-/// The newest state of each target, from three sources.
-#[derive(Default)]
-struct Merged {
-    states: HashMap<TargetId, TargetState>,
-    /// Beside them, so that the states can be handed on as they are.
-    facts: HashMap<TargetId, Facts>,
-}
-
-#[derive(Default)]
-struct Facts {
-    /// (writer, number) of the batch that the state is of.
-    version: (i64, i64),
-    /// The incident that the main database believes open.
-    incident_in_main: Option<i64>,
-    /// When the newest state was looked at that the main database or the spool holds: all before is in there.
-    written_until: Option<UtcMs>,
-    /// The state comes from state.db, and no batch that is still to be written holds it.
-    only_local: bool,
-}
-
-impl Merged {
-    /// Room for so many targets at once: growing to it would leave its smaller forms behind.
-    fn for_targets(n: usize) -> Merged {
-        Merged { states: HashMap::with_capacity(n), facts: HashMap::with_capacity(n) }
-    }
-
-    /// A status of the main database.
-    fn add_main(&mut self, s: StoredStatus) {
-        let incident_in_main = s.state.incident.map(|i| i.id);
-        let (version, written_until) = ((s.writer, s.number), s.state.last_updated);
-        let facts = Facts { version, incident_in_main, written_until, only_local: false };
-        self.facts.insert(s.target_id, facts);
-        self.states.insert(s.target_id, s.state);
-    }
-
-    /// A status of state.db, beside those of the main database.
-    fn overtake(&mut self, s: StoredStatus) {
-        let version = (s.writer, s.number);
-        let facts = self.facts.entry(s.target_id).or_default();
-        if facts.version < version {
-            facts.version = version;
-            facts.only_local = true;
-            // The counters that are kept with the results stand; the transition is newer. No row, no counters: what was
-            // counted was lost together with its results, or is in the spool.
-            let counters = self.states.get(&s.target_id).map(|known| known.counters).unwrap_or_default();
-            self.states.insert(s.target_id, TargetState { counters, ..s.state });
-        }
-    }
-
-    /// The states of state.db alone.
-    fn local_only(local: Vec<StoredStatus>) -> Merged {
-        let states = local.into_iter().map(|s| (s.target_id, s.state)).collect();
-        Merged { states, facts: HashMap::new() }
-    }
-
-    /// A spooled batch that the main database does not hold.
-    fn take_in(&mut self, batch: &Batch) {
-        for status in &batch.statuses {
-            let version = (batch.writer, batch.number);
-            let state = self.states.entry(status.target_id).or_default();
-            let facts = self.facts.entry(status.target_id).or_default();
-            let mut counters = state.counters;
-            counters.add(&status.delta);
-            facts.written_until = facts.written_until.max(status.state.last_updated);
-            if version >= facts.version {
-                *state = status.state.clone();
-                facts.version = version;
-                facts.only_local = false;
-            }
-            state.counters = counters;
-        }
-    }
-
-    /// Since when there may be transitions that only state.db knows; `None`: there are none.
-    fn behind_since(&self) -> Option<UtcMs> {
-        let behind = self.facts.values().filter(|f| f.only_local);
-        behind.map(|f| f.written_until.unwrap_or(UtcMs(0))).min()
-    }
-
-    /// A batch with the transitions that only state.db knows: the daemon was killed before they were written. `known` are
-    /// its incidents since [`Merged::behind_since`]; those that are written already change nothing.
-    fn recovered(&self, writer: i64, number: i64, known: &[Incident], now: UtcMs) -> Option<Batch> {
-        let mut batch = Batch { writer, number, ..Batch::default() };
-        for (id, facts) in self.facts.iter().filter(|(_, f)| f.only_local) {
-            let Some(state) = self.states.get(id) else { continue };
-            let current = state.incident.map(|i| i.id);
-            if let Some(stale) = facts.incident_in_main.filter(|i| Some(*i) != current)
-                && !known.iter().any(|i| i.id == stale && i.ended_at.is_some())
-            {
-                let ended_at = state.last_updated.unwrap_or(now);
-                let end = IncidentEnd { id: stale, ended_at, ended_by: End::Recovered, facts: Box::default() };
-                batch.incidents.push(IncidentChange::Ended(end));
-            }
-            let status = StatusRecord { target_id: *id, state: state.clone(), delta: Counters::default() };
-            batch.statuses.push(status);
-        }
-        for incident in known.iter().filter(|i| self.facts.get(&i.target_id).is_some_and(|f| f.only_local)) {
-            let current = self.states.get(&incident.target_id).and_then(|s| s.incident).map(|i| i.id);
-            if incident.ended_at.is_none() && current != Some(incident.id) {
-                continue;
-            }
-            batch.incidents.push(IncidentChange::Opened(Box::new(incident.clone())));
-            // The row may be there, as an open one.
-            if let (Some(ended_at), Some(ended_by)) = (incident.ended_at, incident.ended_by) {
-                let end = IncidentEnd { id: incident.id, ended_at, ended_by, facts: Box::default() };
-                batch.incidents.push(IncidentChange::Ended(end));
-            }
-        }
-        (!batch.is_empty()).then_some(batch)
-    }
+    let (marks, credentials) = (store.marks()?, store.load_credentials()?);
+    Ok(FromMain { rows, changed, merged, marks, notifiers, credentials, notifier_statuses })
 }
 
 impl From<PlaceError> for StoreError {
     fn from(error: PlaceError) -> StoreError {
         StoreError::Setting(with_causes(&error))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::message::TargetFacts;
-    use crate::model::reason::Reason;
-    use crate::model::state::{OpenIncident, Status};
-    use crate::model::trace::Trace;
-
-    fn stored(number: i64, pass_count: i64, incident: Option<i64>) -> StoredStatus {
-        let state = TargetState {
-            conclusive: if incident.is_some() { Status::Fail } else { Status::Pass },
-            counters: Counters { pass_count, ..Counters::default() },
-            incident: incident.map(|id| OpenIncident { id, started_at: UtcMs(5) }),
-            last_updated: Some(UtcMs(77)),
-            ..TargetState::default()
-        };
-        StoredStatus { target_id: TargetId(1), state, writer: 10, number }
-    }
-
-    fn merge(main: Vec<StoredStatus>, local: Vec<StoredStatus>) -> Merged {
-        let mut merged = Merged::default();
-        main.into_iter().for_each(|s| merged.add_main(s));
-        local.into_iter().for_each(|s| merged.overtake(s));
-        merged
-    }
-
-    #[test]
-    fn a_newer_transition_overtakes_but_the_counters_of_the_results_stand() {
-        let merged = merge(vec![stored(5, 100, None)], vec![stored(6, 90, Some(3))]);
-        let state = &merged.states[&TargetId(1)];
-        assert_eq!((state.counters.pass_count, state.conclusive), (100, Status::Fail));
-        let batch = merged.recovered(11, 1, &[], UtcMs(99)).unwrap();
-        assert_eq!(batch.statuses[0].delta, Counters::default());
-        // An older one does not.
-        let merged = merge(vec![stored(7, 100, None)], vec![stored(6, 90, Some(3))]);
-        assert!(merged.recovered(11, 1, &[], UtcMs(99)).is_none());
-    }
-
-    #[test]
-    fn a_recovery_that_only_state_db_knows_ends_the_incident_in_the_main_database() {
-        let merged = merge(vec![stored(5, 100, Some(3))], vec![stored(6, 90, None)]);
-        let batch = merged.recovered(11, 1, &[], UtcMs(99)).unwrap();
-        let end = IncidentEnd { id: 3, ended_at: UtcMs(77), ended_by: End::Recovered, facts: Box::default() };
-        assert_eq!(batch.incidents, vec![IncidentChange::Ended(end)]);
-    }
-
-    #[test]
-    fn an_incident_that_began_and_ended_where_only_state_db_saw_it_is_written_whole() {
-        let mut merged = merge(vec![stored(5, 100, None)], vec![stored(6, 90, None)]);
-        assert_eq!(merged.behind_since(), Some(UtcMs(77)));
-        let incident = |id, ended_at: Option<i64>| Incident {
-            id,
-            target_id: TargetId(1),
-            started_at: UtcMs(70),
-            ended_at: ended_at.map(UtcMs),
-            ended_by: ended_at.map(|_| End::Recovered),
-            reason: Reason::Status,
-            description: String::new(),
-            first_trace: Trace::default(),
-            last_good_trace: None,
-            facts: TargetFacts::default(),
-        };
-        let unknown = incident(8, Some(80));
-        let other = Incident { target_id: TargetId(2), ..incident(9, None) };
-        let batch = merged.recovered(11, 1, &[unknown.clone(), other], UtcMs(99)).unwrap();
-        let end = IncidentEnd { id: 8, ended_at: UtcMs(80), ended_by: End::Recovered, facts: Box::default() };
-        let whole = vec![IncidentChange::Opened(Box::new(unknown)), IncidentChange::Ended(end)];
-        assert_eq!(batch.incidents, whole, "and nothing of a target that is not behind");
-        // What the spool holds is known until later.
-        let mut spooled = stored(5, 0, None).state;
-        spooled.last_updated = Some(UtcMs(79));
-        let statuses = vec![StatusRecord { target_id: TargetId(1), state: spooled, delta: Counters::default() }];
-        merged.take_in(&Batch { writer: 10, number: 5, statuses, ..Batch::default() });
-        assert_eq!(merged.behind_since(), Some(UtcMs(79)));
-    }
-
-    #[test]
-    fn spooled_batches_add_their_counters_and_carry_their_state() {
-        let mut merged = merge(vec![stored(5, 100, None)], vec![stored(6, 90, Some(3))]);
-        let newer = stored(6, 0, Some(3)).state;
-        let delta = Counters { fail_count: 2, ..Counters::default() };
-        let statuses = vec![StatusRecord { target_id: TargetId(1), state: newer, delta }];
-        merged.take_in(&Batch { writer: 10, number: 6, statuses, ..Batch::default() });
-        let state = &merged.states[&TargetId(1)];
-        assert_eq!((state.counters.pass_count, state.counters.fail_count), (100, 2));
-        assert!(merged.recovered(11, 1, &[], UtcMs(99)).is_none(), "the spool will bring it");
     }
 }

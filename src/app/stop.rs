@@ -34,6 +34,7 @@ impl Daemon {
             }
         }
         self.run_state.set(RunState::Stopping);
+        self.identities.stop();
         let (supervisor, persistence) = (self.supervisor.clone(), self.persistence.clone());
         let (reader, connector, notifier) = (self.reader.clone(), Arc::clone(&self.connector), self.notifier.clone());
         let orderly = async move {

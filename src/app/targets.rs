@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use slog::{Logger, info, warn};
 
+use crate::model::credential::{missing, named_clouds};
 use crate::model::notifier::TypeCheck;
-use crate::model::plan::{Edits, Planned, PlannedAction, Unplannable, plan};
+use crate::model::plan::{Edits, Planned, PlannedAction, Unplannable, afterwards, plan};
 use crate::model::targets_file::{TargetsFile, parse};
 use crate::model::time::UtcMs;
+use crate::openstack::clouds;
 use crate::store::{Store, StoreError};
 
 /// A longer file is no targets file: 100,000 targets make some 30 MB.
@@ -87,19 +89,32 @@ pub fn apply_at_start(
     };
     let failed = |e| TargetsError::Store(file.to_owned(), e);
     let (there, told) = (store.load_definitions().map_err(failed)?, store.load_notifiers().map_err(failed)?);
-    let planned = (plan(&there, &entries.targets, false, types), plan(&told, &entries.notifiers, false, types));
-    let (targets, notifiers) = match planned {
-        (Ok(targets), Ok(notifiers)) => (targets, notifiers),
-        (a, b) => {
-            let wrong: Vec<Unplannable> = [a.err(), b.err()].into_iter().flatten().flatten().collect();
+    let logins = store.load_credentials().map_err(failed)?;
+    let planned = (
+        plan(&there, &entries.targets, false, types),
+        plan(&told, &entries.notifiers, false, types),
+        plan(&logins, &entries.credentials, false, types),
+    );
+    let (targets, notifiers, credentials) = match planned {
+        (Ok(targets), Ok(notifiers), Ok(credentials)) => (targets, notifiers, credentials),
+        (a, b, c) => {
+            let wrong: Vec<Unplannable> = [a.err(), b.err(), c.err()].into_iter().flatten().flatten().collect();
             let list = wrong.iter().flat_map(|w| w.problems.iter().map(move |p| format!("  {} {p}", w.name)));
             let list = list.collect::<Vec<_>>().join("\n");
             return Err(TargetsError::Wrong { path: file.to_owned(), list });
         }
     };
-    store.apply(&Edits::of(&targets), &Edits::of(&notifiers), now).map_err(failed)?;
+    let edits = (Edits::of(&targets), Edits::of(&notifiers), Edits::of(&credentials));
+    store.apply(&edits.0, &edits.1, &edits.2, now).map_err(failed)?;
+    for missing in missing(afterwards(&there, &targets), afterwards(&logins, &credentials)) {
+        warn!(log, "the targets file was applied, but a credential is missing"; "why" => missing.to_string());
+    }
+    for why in clouds::unusable(&named_clouds(afterwards(&there, &targets))) {
+        warn!(log, "the targets file was applied, but a cloud cannot be used"; "why" => why);
+    }
     info!(log, "the targets file was applied"; "file" => file.display().to_string(), "targets" => targets.len(),
-        "notifiers" => notifiers.len(), "changed" => changed(&targets) + changed(&notifiers));
+        "notifiers" => notifiers.len(), "credentials" => credentials.len(),
+        "changed" => changed(&targets) + changed(&notifiers) + changed(&credentials));
     if let Err(e) = remember(&remembered, &text) {
         warn!(log, "what was applied cannot be remembered: the targets file will be applied at the next start again"; "error" => %e);
     }

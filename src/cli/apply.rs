@@ -1,4 +1,4 @@
-//! `apply FILE`: brings targets and notifiers into the form that a file says.
+//! `apply FILE`: brings targets, notifiers and credentials into the form that a file says.
 //!
 //! The file is read and checked here, so that a problem names its place in the file; the daemon compares and changes.
 
@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::args::ApplyArgs;
+use super::edit::warnings;
 use super::exit::{CliError, Exit};
 use super::output::{Out, Style, Tint};
 use crate::control::api::{Action, ApplyReport, ApplyRequest, Change, Kind};
@@ -61,12 +62,13 @@ fn request(text: &str, file: &Path, plan: bool, prune: bool) -> Result<ApplyRequ
     let shown = file.display();
     let entries = targets_file::parse(text, &any_type)
         .map_err(|problems| CliError::Input(problems.iter().map(|p| format!("{shown}: {p}")).collect()))?;
-    if prune && entries.targets.is_empty() && entries.notifiers.is_empty() {
+    if prune && [&entries.targets, &entries.notifiers, &entries.credentials].iter().all(|e| e.is_empty()) {
         return Err(CliError::input(format!(
             "{shown} lists nothing, and with --prune that would delete all: use `skypunchctl remove target`"
         )));
     }
-    Ok(ApplyRequest { targets: keys(entries.targets), notifiers: keys(entries.notifiers), plan, prune })
+    let (targets, notifiers) = (keys(entries.targets), keys(entries.notifiers));
+    Ok(ApplyRequest { targets, notifiers, credentials: keys(entries.credentials), plan, prune })
 }
 
 /// The keys as they were written.
@@ -104,6 +106,7 @@ fn report(report: &ApplyReport, style: &Style) -> String {
     let sum = if sum.is_empty() { "no targets".to_owned() } else { sum.join(", ") };
     let end = if report.applied { "" } else { " (plan: nothing has been changed)" };
     text.push_str(&format!("{sum}{end}\n"));
+    text.push_str(&warnings(&report.warnings));
     text
 }
 
@@ -116,7 +119,11 @@ fn change_text(change: &Change, style: &Style) -> String {
     };
     let tenant = if change.tenantid == "0" { String::new() } else { format!("{}/", change.tenantid) };
     let id = change.id.map_or(String::new(), |id| format!("[{id}] "));
-    let kind = if change.kind == Kind::Notifier { "notifier " } else { "" };
+    let kind = match change.kind {
+        Kind::Target => "",
+        Kind::Notifier => "notifier ",
+        Kind::Credential => "credential ",
+    };
     let name = escape_controls(&format!("{kind}{id}{tenant}{}", change.name)).into_owned();
     let mut text = format!("{} {name}\n", style.paint(&format!("{:<6}", change.action.as_str()), tint));
     for field in &change.fields {
@@ -166,8 +173,10 @@ mod tests {
                 change(Action::Delete, "gone\u{1b}", vec![]),
                 change(Action::Unchanged, "same", vec![]),
                 Change { kind: Kind::Notifier, ..change(Action::Delete, "ops", vec![]) },
+                Change { kind: Kind::Credential, ..change(Action::Delete, "mycloud", vec![]) },
             ],
             applied: false,
+            warnings: vec!["1 target names no\u{1b}thing".into()],
         };
         assert_eq!(
             report(&r, &Style::plain()),
@@ -180,11 +189,14 @@ rename [4] new
          name: old -> new
 delete [4] gone\\u{1b}
 delete notifier [4] ops
-1 to insert, 1 to update, 1 to rename, 2 to delete, 1 unchanged (plan: nothing has been changed)
+delete credential [4] mycloud
+1 to insert, 1 to update, 1 to rename, 3 to delete, 1 unchanged (plan: nothing has been changed)
+Warning: 1 target names no\\u{1b}thing
 "
         );
         r.applied = true;
         r.changes.truncate(1);
+        r.warnings.clear();
         assert!(report(&r, &Style::plain()).ends_with("\n1 inserted\n"));
         r.changes.clear();
         assert_eq!(report(&r, &Style::plain()), "no targets\n");
@@ -193,12 +205,14 @@ delete notifier [4] ops
     #[test]
     fn the_request_holds_the_keys_as_written() {
         let text = "[[target]]\nname='b'\nrenamed_from='a'\nurl='http://b/'\nfrequency='10s'\n\
-            [[notifier]]\nname='n'\ntype='SMTP'\naddress='a@x'\ngroup_wait='1s'\n";
+            [[notifier]]\nname='n'\ntype='SMTP'\naddress='a@x'\ngroup_wait='1s'\n\
+            [[credential]]\nname='c'\nparams={auth_url='http://k', user_id='u', password='p'}\n";
         let r = request(text, Path::new("t.toml"), true, false).unwrap();
         assert_eq!(
             serde_json::to_value(&r).unwrap(),
             json!({"targets": [{"name": "b", "renamed_from": "a", "url": "http://b/", "frequency": "10s"}],
                    "notifiers": [{"name": "n", "type": "SMTP", "address": "a@x", "group_wait": "1s"}],
+                   "credentials": [{"name": "c", "params": {"auth_url": "http://k", "user_id": "u", "password": "p"}}],
                    "plan": true, "prune": false})
         );
     }

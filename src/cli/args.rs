@@ -1,14 +1,17 @@
 //! The command line, as clap reads it.
 
+mod credentials;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::keys::{KeyArgs, NotifierKeyArgs};
+pub use self::credentials::{CredentialAction, CredentialsArgs, DiscoverArgs, EditCredentialArgs, OpenStackCommand};
+use super::keys::{CredentialKeyArgs, KeyArgs, NotifierKeyArgs};
 use super::output::Format;
-use crate::control::api::{NotifierRef, TargetRef};
+use crate::control::api::{CredentialReference, NotifierRef, TargetRef};
 use crate::model::state::Status;
 use crate::model::text::quoted;
 
@@ -53,27 +56,37 @@ pub enum Command {
     /// List notifiers or their types, show one, or enable, disable or test it
     #[command(visible_alias = "notifier")]
     Notifiers(NotifiersArgs),
-    /// Add a target or a notifier
+    /// List credentials for OpenStack services, show one, or enable, disable or test it
+    #[command(visible_alias = "credential")]
+    Credentials(CredentialsArgs),
+    /// Look into an OpenStack cloud
+    #[command(name = "openstack")]
+    OpenStack {
+        /// What to look for.
+        #[command(subcommand)]
+        command: OpenStackCommand,
+    },
+    /// Add a target, a notifier or a credential
     Add {
         /// What to add.
         #[command(subcommand)]
         kind: AddKind,
     },
-    /// Change some keys of a target or a notifier
+    /// Change some keys of a target, a notifier or a credential
     Edit {
         /// What to change.
         #[command(subcommand)]
         kind: EditKind,
     },
-    /// Remove a target or a notifier for good
+    /// Remove a target, a notifier or a credential for good
     Remove {
         /// What to remove.
         #[command(subcommand)]
         kind: RemoveKind,
     },
-    /// Bring targets and notifiers into the form that a file says
+    /// Bring targets, notifiers and credentials into the form that a file says
     Apply(ApplyArgs),
-    /// Write all targets and notifiers as a file for `apply`; secrets are left out
+    /// Write all targets, notifiers and credentials as a file for `apply`; secrets are left out
     Export {
         /// Where to [default: standard output]
         file: Option<PathBuf>,
@@ -113,6 +126,18 @@ impl Command {
             Command::Notifiers(notifiers) => notifiers.notifier.as_ref(),
             Command::Edit { kind: EditKind::Notifier(edit) } => Some(&edit.notifier),
             Command::Remove { kind: RemoveKind::Notifier { notifier } } => Some(notifier),
+            _ => None,
+        }
+    }
+
+    /// The credential that the command is about.
+    #[must_use]
+    pub fn credential(&self) -> Option<&CredentialReference> {
+        match self {
+            Command::Credentials(credentials) => credentials.credential.as_ref(),
+            Command::OpenStack { command: OpenStackCommand::Discover(discover) } => Some(&discover.credential),
+            Command::Edit { kind: EditKind::Credential(edit) } => Some(&edit.credential),
+            Command::Remove { kind: RemoveKind::Credential { credential, .. } } => Some(credential),
             _ => None,
         }
     }
@@ -224,6 +249,8 @@ pub enum AddKind {
     Target(Box<KeyArgs>),
     /// Add a notifier; only --name, --type and --address are needed
     Notifier(Box<NotifierKeyArgs>),
+    /// Add a credential; only --name and --params are needed
+    Credential(Box<CredentialKeyArgs>),
 }
 
 /// `edit`.
@@ -233,6 +260,8 @@ pub enum EditKind {
     Target(Box<EditArgs>),
     /// Change some keys of a notifier; its counters and what it is owed stay
     Notifier(Box<EditNotifierArgs>),
+    /// Change some keys of a credential; one that targets use keeps its name
+    Credential(Box<EditCredentialArgs>),
 }
 
 /// `edit target`.
@@ -272,6 +301,15 @@ pub enum RemoveKind {
         #[arg(value_name = "ID|NAME")]
         notifier: NotifierRef,
     },
+    /// Remove a credential that no target uses
+    Credential {
+        /// The credential: its id, its name or tenant/name
+        #[arg(value_name = "ID|NAME")]
+        credential: CredentialReference,
+        /// Although targets use it: they fail until they have another
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// `apply`.
@@ -282,7 +320,7 @@ pub struct ApplyArgs {
     /// Only show what would change
     #[arg(long)]
     pub plan: bool,
-    /// Delete targets that the file does not list, and notifiers where it lists any
+    /// Delete targets that the file does not list, and notifiers and credentials where it lists any
     #[arg(long)]
     pub prune: bool,
 }
@@ -367,6 +405,13 @@ mod tests {
             ("history 8 --limit 0", "0 is not in 1..=100000"),
             ("targets 99999999999999999999", "too large for an id"),
             ("notifers", "'notifiers'"),
+            ("credntials", "'credentials'"),
+            ("credentials 8 enabel", "'enable'"),
+            ("credentials 8 --tenant 7", "cannot be used with"),
+            ("remove credential 8 --forec", "'--force'"),
+            ("openstack discvoer", "'discover'"),
+            ("openstack discover", "--credential"),
+            ("openstack discover --credential c --interface publik", "'public'"),
             ("notifiers 8 enabel", "'enable'"),
             ("notifiers 8 --tenant 7", "cannot be used with"),
             ("notifiers enable disable x", "unexpected argument"),

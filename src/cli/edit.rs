@@ -4,13 +4,15 @@ use std::io;
 
 use serde_json::{Map, Value};
 
-use super::args::{EditArgs, EditNotifierArgs};
+use super::args::{EditArgs, EditCredentialArgs, EditNotifierArgs};
+use super::credentials::id_text;
 use super::exit::{CliError, Exit};
-use super::keys::{KeyArgs, NotifierKeyArgs};
+use super::keys::{CredentialKeyArgs, KeyArgs, NotifierKeyArgs};
 use super::output::Out;
 use super::targets::key_text;
-use crate::control::api::{NotifierRef, TargetRef};
+use crate::control::api::{CredentialReference, CredentialRemoval, NotifierRef, TargetRef};
 use crate::control::client::Client;
+use crate::model::credential::CredentialDefinition;
 use crate::model::defined::Defined;
 use crate::model::definition::Definition;
 use crate::model::notifier::{NotifierDefinition, any_type};
@@ -20,7 +22,10 @@ pub(super) async fn add(client: &Client, keys: Box<KeyArgs>, out: &mut Out) -> R
     let map = keys.map(io::stdin().lock())?;
     check_new::<Definition>(&map)?;
     let added = client.add(&map).await?;
-    out.show(&added, |t, _| format!("Target: {} has been added with ID {}\n", key_text(&t.definition, "name"), t.id))?;
+    out.show(&added, |t, _| {
+        let name = key_text(&t.definition, "name");
+        format!("Target: {name} has been added with ID {}\n{}", t.id, warnings(&t.warnings))
+    })?;
     Ok(Exit::Done)
 }
 
@@ -39,7 +44,9 @@ pub(super) async fn edit(client: &Client, args: Box<EditArgs>, out: &mut Out) ->
     let map = args.keys.map(io::stdin().lock())?;
     something(&map, &args.target.to_string(), "--frequency 30s", "target")?;
     let changed = client.edit(&args.target, &map).await?;
-    out.show(&changed, |t, _| format!("Target: {} has been changed\n", key_text(&t.definition, "name")))?;
+    out.show(&changed, |t, _| {
+        format!("Target: {} has been changed\n{}", key_text(&t.definition, "name"), warnings(&t.warnings))
+    })?;
     Ok(Exit::Done)
 }
 
@@ -80,6 +87,51 @@ pub(super) async fn remove_notifier(client: &Client, notifier: &NotifierRef, out
     let removed = client.remove_notifier(notifier).await?;
     out.show(&removed, |r, _| format!("Notifier: {} has been removed\n", escape_controls(&r.name)))?;
     Ok(Exit::Done)
+}
+
+pub(super) async fn add_credential(
+    client: &Client,
+    keys: Box<CredentialKeyArgs>,
+    out: &mut Out,
+) -> Result<Exit, CliError> {
+    let map = keys.map(io::stdin().lock())?;
+    check_new::<CredentialDefinition>(&map)?;
+    let added = client.add_credential(&map).await?;
+    out.show(&added, |c, _| {
+        let name = key_text(&c.definition, "name");
+        format!("Credential: {name} has been added with ID {}\n{}", id_text(c.id), warnings(&c.warnings))
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn edit_credential(
+    client: &Client,
+    args: Box<EditCredentialArgs>,
+    out: &mut Out,
+) -> Result<Exit, CliError> {
+    let map = args.keys.map(io::stdin().lock())?;
+    something(&map, &args.credential.to_string(), "--params -", "credential")?;
+    let changed = client.edit_credential(&args.credential, &map).await?;
+    out.show(&changed, |c, _| {
+        format!("Credential: {} has been changed\n{}", key_text(&c.definition, "name"), warnings(&c.warnings))
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn remove_credential(
+    client: &Client,
+    credential: &CredentialReference,
+    force: bool,
+    out: &mut Out,
+) -> Result<Exit, CliError> {
+    let removed = client.remove_credential(credential, CredentialRemoval { force }).await?;
+    out.show(&removed, |r, _| format!("Credential: {} has been removed\n", escape_controls(&r.name)))?;
+    Ok(Exit::Done)
+}
+
+/// A line a warning.
+pub(super) fn warnings(all: &[String]) -> String {
+    all.iter().map(|w| format!("Warning: {}\n", escape_controls(w))).collect()
 }
 
 pub(super) async fn remove(client: &Client, target: &TargetRef, out: &mut Out) -> Result<Exit, CliError> {

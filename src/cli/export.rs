@@ -1,4 +1,5 @@
-//! `export`: all targets and notifiers as a file for `apply`. Only what differs from its default is written, and no secret.
+//! `export`: all targets, notifiers and credentials as a file for `apply`. Only what differs from its default is written,
+//! and no secret.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +8,9 @@ use serde_json::{Map, Value};
 
 use super::exit::{CliError, Exit};
 use super::output::{Format, Out};
+use crate::control::api::Exported;
 use crate::control::client::Client;
+use crate::model::credential::CredentialDefinition;
 use crate::model::defined::{Defined, is_hidden};
 use crate::model::definition::Definition;
 use crate::model::notifier::NotifierDefinition;
@@ -16,7 +19,7 @@ use crate::model::text::escape_controls;
 pub(super) async fn run(client: &Client, file: Option<&Path>, out: &mut Out) -> Result<Exit, CliError> {
     let exported = client.export().await?;
     let text = match out.format {
-        Format::Table => toml_text(&exported.targets, &exported.notifiers),
+        Format::Table => toml_text(&exported),
         Format::Json => serde_json::to_string_pretty(&exported)
             .map(|json| json + "\n")
             .map_err(|e| CliError::Failed(format!("the targets cannot be written as JSON: {e}")))?,
@@ -27,27 +30,44 @@ pub(super) async fn run(client: &Client, file: Option<&Path>, out: &mut Out) -> 
         Some(file) => {
             let shown = escape_controls(&file.display().to_string()).into_owned();
             std::fs::write(file, text).map_err(|e| CliError::input(format!("{shown} cannot be written: {e}")))?;
-            let notifiers = match exported.notifiers.len() {
-                0 => String::new(),
-                n => format!(" and {n} notifiers"),
-            };
-            out.line(&format!("{} targets{notifiers} written to {shown}", exported.targets.len()))?;
+            out.line(&format!("{} written to {shown}", counted(&exported)))?;
         }
     }
     Ok(Exit::Done)
 }
 
-fn toml_text(targets: &[Map<String, Value>], notifiers: &[Map<String, Value>]) -> String {
-    let what = if notifiers.is_empty() { "Targets" } else { "Targets and notifiers" };
+/// `3 targets, 1 notifiers and 2 credentials`, without what there is none of; targets are always named.
+fn counted(all: &Exported) -> String {
+    let parts: Vec<String> = [(all.notifiers.len(), "notifiers"), (all.credentials.len(), "credentials")]
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect();
+    let targets = format!("{} targets", all.targets.len());
+    match parts.as_slice() {
+        [] => targets,
+        [one] => format!("{targets} and {one}"),
+        several => format!("{targets}, {}", several.join(" and ")),
+    }
+}
+
+fn toml_text(all: &Exported) -> String {
+    let what = match (all.notifiers.is_empty(), all.credentials.is_empty()) {
+        (true, true) => "Targets",
+        (false, true) => "Targets and notifiers",
+        (true, false) => "Targets and credentials",
+        (false, false) => "Targets, notifiers and credentials",
+    };
     let mut text = format!(
         "# {what} of skypunch: edit, then `skypunchctl apply FILE`. Secrets are left out; what is\n# left out stays as it is.\n"
     );
-    targets.iter().for_each(|keys| table::<Definition>(&mut text, keys));
-    notifiers.iter().for_each(|keys| table::<NotifierDefinition>(&mut text, keys));
+    all.targets.iter().for_each(|keys| table::<Definition>(&mut text, keys));
+    all.notifiers.iter().for_each(|keys| table::<NotifierDefinition>(&mut text, keys));
+    all.credentials.iter().for_each(|keys| table::<CredentialDefinition>(&mut text, keys));
     text
 }
 
-/// A `[[target]]` or `[[notifier]]` in the order of the keys of the table.
+/// A `[[target]]`, `[[notifier]]` or `[[credential]]` in the order of the keys of the table.
 fn table<D: Defined>(text: &mut String, keys: &Map<String, Value>) {
     let defaults = D::default().to_json();
     text.push_str(&format!("\n[[{}]]\n", D::WHAT));
@@ -102,6 +122,40 @@ mod tests {
         Definition { name: name.into(), url: "http://a/".into(), ..Definition::default() }
     }
 
+    fn targets(all: &[Definition]) -> Exported {
+        let targets = all.iter().map(Definition::to_json).collect();
+        Exported { targets, notifiers: Vec::new(), credentials: Vec::new() }
+    }
+
+    #[test]
+    fn credentials_are_written_without_their_secrets() {
+        let cloud = CredentialDefinition {
+            name: "mycloud".into(),
+            params: Some(Secret::new("auth_url=http://k,user_id=u,password=hunter2")),
+            enabled: false,
+            ..CredentialDefinition::default()
+        };
+        let all = Exported { credentials: vec![cloud.to_json()], ..targets(&[]) };
+        let text = toml_text(&all);
+        assert!(text.starts_with("# Targets and credentials of skypunch"), "{text}");
+        assert!(
+            text.ends_with(
+                "\n[[credential]]\nname = \"mycloud\"\n# params is left out: it holds a secret\nenabled = false\n"
+            ),
+            "{text}"
+        );
+        let entries = targets_file::parse(&text, &any_type).unwrap().credentials;
+        assert_eq!(
+            entries[0].definition::<CredentialDefinition>().unwrap(),
+            CredentialDefinition { params: None, ..cloud }
+        );
+        assert_eq!(counted(&all), "0 targets and 1 credentials");
+        assert_eq!(
+            counted(&Exported { notifiers: all.credentials.clone(), ..all }),
+            "0 targets, 1 notifiers and 1 credentials"
+        );
+    }
+
     #[test]
     fn only_what_differs_is_written_and_no_secret() {
         let rich = Definition {
@@ -114,7 +168,7 @@ mod tests {
             ..definition("a \"quoted\" name")
         };
         assert_eq!(
-            toml_text(&[definition("plain").to_json(), rich.to_json()], &[]),
+            toml_text(&targets(&[definition("plain"), rich])),
             r#"# Targets of skypunch: edit, then `skypunchctl apply FILE`. Secrets are left out; what is
 # left out stays as it is.
 
@@ -142,7 +196,7 @@ enabled = false
             authn_parms: Some(Secret::new("user=a,password=p")),
             ..definition("b")
         };
-        let text = toml_text(&[definition("a").to_json(), basic.to_json()], &[]);
+        let text = toml_text(&targets(&[definition("a"), basic]));
         let entries = targets_file::parse(&text, &any_type).unwrap().targets;
         assert_eq!(entries[0].definition::<Definition>().unwrap(), definition("a"));
         assert!(!entries[1].keys.contains_key("authn_parms"));
@@ -167,7 +221,7 @@ enabled = false
             address: "https://hooks.example/hunter2".into(),
             ..NotifierDefinition::default()
         };
-        let text = toml_text(&[], &[mail.to_json(), chat.to_json()]);
+        let text = toml_text(&Exported { notifiers: vec![mail.to_json(), chat.to_json()], ..targets(&[]) });
         assert_eq!(
             text,
             r#"# Targets and notifiers of skypunch: edit, then `skypunchctl apply FILE`. Secrets are left out; what is
@@ -209,7 +263,7 @@ type = "SLACK"
                 body, frequency_ms: frequency_ms / 10 * 10, timeout_ms: timeout, tags, headers: header, tls_verify, redirects,
                 ..definition(&name)
             };
-            let text = toml_text(&[d.to_json()], &[]);
+            let text = toml_text(&targets(std::slice::from_ref(&d)));
             let entries = targets_file::parse(&text, &any_type).map_err(|e| TestCaseError::fail(format!("{text}\n{e:?}")))?;
             prop_assert_eq!(entries.targets[0].definition::<Definition>().unwrap(), d);
         }

@@ -10,6 +10,7 @@ use super::output::{Out, Style, Tint};
 use super::tables::{Cell, Narrow, Table};
 use crate::control::api::{IncidentDetail, IncidentQuery, IncidentSummary, Told};
 use crate::control::client::Client;
+use crate::model::subject::SubjectKind;
 use crate::model::trace::Trace;
 
 pub(super) async fn run(client: &Client, args: IncidentsArgs, out: &mut Out) -> Result<Exit, CliError> {
@@ -46,8 +47,8 @@ fn list(incidents: &[IncidentSummary], style: &Style) -> String {
     for i in incidents {
         table.row(vec![
             Cell::new(i.id.to_string()),
-            Cell::new(i.target_id.to_string()),
-            Cell::new(i.name.as_str()),
+            Cell::new(i.target_id.map_or_else(|| "-".to_owned(), |id| id.to_string())),
+            Cell::new(called(i)),
             Cell::new(style.time(Some(i.started_at))).or_short(style, || style.time_short(Some(i.started_at))),
             ended(i, style),
             Cell::new(duration(i)).or_short(style, || short_duration(i)),
@@ -56,6 +57,14 @@ fn list(incidents: &[IncidentSummary], style: &Style) -> String {
         ]);
     }
     table.render(style)
+}
+
+/// The name, with what it is where that is no target.
+fn called(i: &IncidentSummary) -> String {
+    match i.subject_kind {
+        SubjectKind::Target => i.name.clone(),
+        SubjectKind::Credential => format!("credential {}", i.name),
+    }
 }
 
 fn ended<'a>(i: &IncidentSummary, style: &Style) -> Cell<'a> {
@@ -86,8 +95,13 @@ fn detail(d: &IncidentDetail, style: &Style) -> String {
     let i = &d.summary;
     let mut facts = Facts::default();
     facts.add("ID", i.id.to_string());
-    facts.add("Target ID", i.target_id.to_string());
-    facts.add("Target Name", i.name.as_str());
+    match i.target_id {
+        Some(id) => {
+            facts.add("Target ID", id.to_string());
+            facts.add("Target Name", i.name.as_str());
+        }
+        None => facts.add("Credential", i.name.as_str()),
+    }
     facts.add("Tenant", i.tenantid.as_str());
     facts.add("Started", style.time(Some(i.started_at)));
     match i.ended_at {
@@ -103,10 +117,13 @@ fn detail(d: &IncidentDetail, style: &Style) -> String {
         text.push_str("\nWhat was told:\n");
         text.push_str(&told(&d.notifications, style));
     }
-    text.push_str("\nThe probe that opened it:\n");
+    let of_target = i.subject_kind == SubjectKind::Target;
+    text.push_str(if of_target { "\nThe probe that opened it:\n" } else { "\nThe login that failed:\n" });
     text.push_str(&trace(&d.first_trace, style));
     if let Some(good) = &d.last_good_trace {
-        text.push_str("\nThe last probe that had passed:\n");
+        let good_title =
+            if of_target { "\nThe last probe that had passed:\n" } else { "\nThe last login before it:\n" };
+        text.push_str(good_title);
         text.push_str(&trace(good, style));
     }
     text
@@ -168,7 +185,8 @@ mod tests {
     fn incident() -> IncidentSummary {
         IncidentSummary {
             id: 911_911_911_911,
-            target_id: TargetId(3),
+            subject_kind: SubjectKind::Target,
+            target_id: Some(TargetId(3)),
             name: "shop".into(),
             tenantid: "0".into(),
             started_at: UtcMs(1_373_523_474_000),

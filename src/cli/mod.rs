@@ -13,6 +13,7 @@ pub mod output;
 pub mod tables;
 
 mod apply;
+mod credentials;
 mod edit;
 mod export;
 mod facts;
@@ -20,7 +21,9 @@ mod fold;
 mod history;
 mod incidents;
 mod keys;
+mod login;
 mod notifiers;
+mod openstack;
 mod place;
 mod refuse;
 mod reload;
@@ -42,7 +45,7 @@ use self::args::{AddKind, Args, Command, EditKind, RemoveKind};
 use self::exit::{CliError, Exit};
 use self::output::Out;
 use self::place::Place;
-use crate::control::api::{NotifierRef, TargetRef};
+use crate::control::api::{CredentialReference, NotifierRef, TargetRef};
 use crate::control::client::Client;
 use crate::model::text::escape_controls;
 
@@ -95,8 +98,9 @@ async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {
     };
     let place = Place::find(args.socket, settings);
     let client = Client::new(place.socket.clone());
-    let by_digits =
-        matches!(command.target(), Some(TargetRef::Id(_))) || matches!(command.notifier(), Some(NotifierRef::Id(_)));
+    let by_digits = matches!(command.target(), Some(TargetRef::Id(_)))
+        || matches!(command.notifier(), Some(NotifierRef::Id(_)))
+        || matches!(command.credential(), Some(CredentialReference::Id(_)));
     carry_out(command, &client, &place, out).await.map_err(|e| if by_digits { e.about_digits() } else { e })
 }
 
@@ -115,6 +119,13 @@ async fn carry_out(command: Command, client: &Client, place: &Place, out: &mut O
         Command::Edit { kind: EditKind::Notifier(args) } => edit::edit_notifier(client, args, out).await,
         Command::Remove { kind: RemoveKind::Notifier { notifier } } => {
             edit::remove_notifier(client, &notifier, out).await
+        }
+        Command::OpenStack { command } => openstack::run(client, command, out).await,
+        Command::Credentials(args) => credentials::run(client, args, out).await,
+        Command::Add { kind: AddKind::Credential(keys) } => edit::add_credential(client, keys, out).await,
+        Command::Edit { kind: EditKind::Credential(args) } => edit::edit_credential(client, args, out).await,
+        Command::Remove { kind: RemoveKind::Credential { credential, force } } => {
+            edit::remove_credential(client, &credential, force, out).await
         }
         Command::Apply(apply) => apply::run(client, &apply, out).await,
         Command::Export { file } => export::run(client, file.as_deref(), out).await,

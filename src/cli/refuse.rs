@@ -3,12 +3,15 @@
 use url::Url;
 
 use crate::model::auth::Auth;
+use crate::model::credential::is_plain_param;
 use crate::model::definition::is_secret_header;
 use crate::model::params as parameters;
 use crate::model::text::quoted;
 use crate::secret::Secret;
 
 const WHY: &str = "arguments can be read by every user of this machine";
+/// Parameters that only a login at OpenStack has.
+const LOGIN: [&str; 2] = ["auth_url", "osauthendpoint"];
 /// A longer part of a URL, of letters and digits, is taken for a token.
 const MAX_PLAIN: usize = 16;
 
@@ -23,6 +26,9 @@ pub(super) fn authn_parms(value: &str) -> Result<(), String> {
         || matches!(Auth::parse("BEARER", Some(&secret)), Ok(Auth::Bearer { token }) if is_reference(&token));
     if by_reference || value.is_empty() {
         return Ok(());
+    }
+    if parameters::parse(value).is_ok_and(|all| all.iter().any(|(name, _)| LOGIN.contains(&name.as_str()))) {
+        return login("authn_parms", value);
     }
     Err(format!(
         "authn_parms holds a secret, and {WHY}: write `--authn-parms -` and give it on standard input, or a \
@@ -42,20 +48,31 @@ pub(super) fn headers(value: &str) -> Result<(), String> {
     }
 }
 
-/// Parameters whose name says that they hold a secret.
+/// Parameters of a notifier.
 pub(super) fn params(value: &str) -> Result<(), String> {
-    const HOW: &str =
-        "write `--params -` and give them on standard input, or a reference such as ${file:/path} or ${env:NAME}";
-    let secret = Secret::new(value);
-    if is_reference(&secret) {
-        return Ok(());
-    }
+    if is_reference(&Secret::new(value)) { Ok(()) } else { named_secrets("params", value, |_| false) }
+}
+
+/// Parameters of a login at OpenStack.
+pub(super) fn login(key: &str, value: &str) -> Result<(), String> {
+    named_secrets(key, value, is_plain_param)
+}
+
+/// Parameters whose name says that they hold a secret, unless they are known not to.
+fn named_secrets(key: &str, value: &str, plain: impl Fn(&str) -> bool) -> Result<(), String> {
+    let flag = key.replace('_', "-");
+    let how = format!(
+        "write `--{flag} -` and give them on standard input, or a reference such as ${{file:/path}} or ${{env:NAME}}"
+    );
     let Ok(all) = parameters::parse(value) else {
-        return Err(format!("params: this is no list of name=value and may hold a secret, and {WHY}: {HOW}"));
+        return Err(format!("{key}: this is no list of name=value and may hold a secret, and {WHY}: {how}"));
     };
-    let word = |name: &str| ["pass", "secret", "token", "key", "auth", "credential"].iter().any(|w| name.contains(w));
+    let word = |name: &str| {
+        let words = ["pass", "secret", "token", "key", "auth", "credential"];
+        !plain(name) && words.iter().any(|w| name.contains(w))
+    };
     match all.iter().find(|(name, value)| word(name) && !is_reference(value) && !value.expose().is_empty()) {
-        Some((name, _)) => Err(format!("params: {} is a secret, and {WHY}: {HOW}", quoted(name))),
+        Some((name, _)) => Err(format!("{key}: {} is a secret, and {WHY}: {how}", quoted(name))),
         None => Ok(()),
     }
 }

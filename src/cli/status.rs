@@ -10,7 +10,7 @@ use crate::control::api::{DatabaseState, Status};
 use crate::control::client::Client;
 use crate::model::time::UtcMs;
 
-/// More invalid rows than this are counted, not listed.
+/// More invalid rows or failing credentials than this are counted, not listed.
 const LISTED: usize = 20;
 
 pub(super) async fn run(client: &Client, out: &mut Out) -> Result<Exit, CliError> {
@@ -47,6 +47,13 @@ fn text(s: &Status, style: &Style) -> String {
     facts.add("Last Write", w.last_write_ms.map_or_else(|| "-".into(), |n| format!("{n} ms")));
     let n = &s.notifications;
     facts.add("Notifications", format!("{} owed, {} being sent", n.owed, n.sending));
+    let c = &s.credentials;
+    let fail = if c.failing.is_empty() { String::new() } else { format!(", {} fail", c.failing.len()) };
+    let failing = if c.failing.is_empty() { Tint::None } else { Tint::Bad };
+    facts.add_tinted("Credentials", format!("{}, {} valid{fail}", c.total, c.valid), failing);
+    for failing in c.failing.iter().take(LISTED) {
+        facts.add_tinted("Credential Fails", format!("{}: {}", failing.name, failing.error), Tint::Bad);
+    }
     let d = &s.database;
     facts.add("Database", format!("{} {}", d.kind, d.url));
     let tint = if d.state == DatabaseState::Ok { Tint::Good } else { Tint::Bad };
@@ -84,7 +91,8 @@ fn ms(us: u64) -> String {
 mod tests {
     use super::*;
     use crate::control::api::{
-        Database, Definitions, InvalidRow, Lateness, Notifications, Persistence, Probes, RunState, TargetCounts,
+        CredentialCounts, Database, Definitions, FailingCredential, InvalidRow, Lateness, Notifications, Persistence,
+        Probes, RunState, TargetCounts,
     };
     use crate::model::definition::Problem;
     use crate::model::target::TargetId;
@@ -106,6 +114,11 @@ mod tests {
                 lateness_us: Lateness { p50: 90, p99: 1200, max: 34_567 },
             },
             persistence: Persistence { written: 99, queued: 1, last_write_ms: Some(4), ..Persistence::default() },
+            credentials: CredentialCounts {
+                total: 3,
+                valid: 1,
+                failing: vec![FailingCredential { name: "cloud:prod".into(), error: "refused".into() }],
+            },
             notifications: Notifications { owed: 3, sending: 1, invalid: 2 },
             database: Database {
                 kind: "mysql".into(),
@@ -155,6 +168,8 @@ mod tests {
 | Results Thinned   | 0                                         |
 | Last Write        | 4 ms                                      |
 | Notifications     | 3 owed, 1 being sent                      |
+| Credentials       | 3, 1 valid, 1 fail                        |
+| Credential Fails  | cloud:prod: refused                       |
 | Database          | mysql mysql://skypunch@db/skypunch        |
 | Database State    | away since 2013-07-11 06:17:54            |
 | Database Error    | connection refused                        |

@@ -1,13 +1,15 @@
 //! `targets`: the list, one target, enable and disable.
 
 use super::args::{TargetAction, TargetsArgs};
+use super::credentials::{state_text, tint};
 use super::exit::{CliError, Exit};
 use super::facts::Facts;
 use super::output::{Out, Style, Tint};
 use super::tables::{Cell, Narrow, Table, millis, yes_no};
 use super::test;
-use crate::control::api::{TargetDetail, TargetFilter, TargetRef, TargetSummary};
+use crate::control::api::{CredentialStatus, TargetDetail, TargetFilter, TargetRef, TargetSummary};
 use crate::control::client::Client;
+use crate::model::reason::Reason;
 use crate::model::text::{escape_controls, utc_seconds};
 use serde_json::{Map, Value};
 
@@ -133,6 +135,14 @@ pub(super) fn detail(t: &TargetDetail, style: &Style) -> String {
             facts.add(label, value);
         }
     }
+    if let Some(login) = &t.login {
+        if matches!(t.definition.get("credential"), None | Some(Value::Null)) {
+            facts.add("Credential", login.name.as_str());
+        }
+        if matches!(s.reason, Some(Reason::IdentityUnreachable | Reason::IdentityRejected)) {
+            facts.add_tinted("Credential State", credential_text(&login.status, style), tint(login.status.state));
+        }
+    }
     if t.definition.get("tls_verify") == Some(&Value::Bool(false)) {
         facts.add_tinted("TLS Verify", "No", Tint::Unclear);
     }
@@ -146,10 +156,25 @@ pub(super) fn detail(t: &TargetDetail, style: &Style) -> String {
             Tint::Bad,
         );
     }
+    for warning in &t.warnings {
+        facts.add_tinted("Warning", warning.as_str(), Tint::Unclear);
+    }
     for problem in &t.problems {
         facts.add_tinted("Invalid Row", problem.to_string(), Tint::Bad);
     }
     facts.render(style)
+}
+
+/// `FAIL (identity_rejected) since …: sentence; tries again at …`.
+fn credential_text(status: &CredentialStatus, style: &Style) -> String {
+    let mut text = state_text(status);
+    if let Some(error) = &status.last_error {
+        text.push_str(&format!(", last tried {}: {error}", style.time(status.last_failed_at)));
+        if status.next_login_at.is_some() {
+            text.push_str(&format!("; tries again at {}", style.time(status.next_login_at)));
+        }
+    }
+    text
 }
 
 /// A key of the definition as text; `-` where there is none.
@@ -178,10 +203,9 @@ pub(super) fn seconds(ms: Option<i64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::api::{IncidentSummary, TargetStatus};
+    use crate::control::api::{CredentialState, IncidentSummary, TargetCredential, TargetStatus};
     use crate::model::definition::{Definition, Problem};
     use crate::model::outcome::Outcome;
-    use crate::model::reason::Reason;
     use crate::model::state::{Counters, Policy, Status, TargetState, step};
     use crate::model::target::TargetId;
     use crate::model::time::UtcMs;
@@ -277,8 +301,9 @@ Invalid rows, not in force: 22 (what is wrong: skypunchctl targets 22)
             id: TargetId(3),
             status: TargetStatus::from(&state),
             open_incident: Some(IncidentSummary {
+                subject_kind: crate::model::subject::SubjectKind::Target,
                 id: 77,
-                target_id: TargetId(3),
+                target_id: Some(TargetId(3)),
                 name: "shop".into(),
                 tenantid: "0".into(),
                 started_at: UtcMs(1_373_523_474_000),
@@ -287,6 +312,8 @@ Invalid rows, not in force: 22 (what is wrong: skypunchctl targets 22)
                 reason: Reason::ConnectRefused,
                 description: "refused".into(),
             }),
+            login: None,
+            warnings: vec!["no credential".into()],
             problems: vec![Problem { field: "url".into(), message: "is empty".into() }],
             definition: definition.to_json(),
         };
@@ -328,6 +355,7 @@ Invalid rows, not in force: 22 (what is wrong: skypunchctl targets 22)
 | Parent              | core                         |
 | TLS Verify          | No                           |
 | Open Incident       | 77 since 2013-07-11 06:17:54 |
+| Warning             | no credential                |
 | Invalid Row         | url: is empty                |
 +---------------------+------------------------------+
 "
@@ -335,6 +363,24 @@ Invalid rows, not in force: 22 (what is wrong: skypunchctl targets 22)
         let counters = Counters { count300: 4, ..state.counters };
         let with = TargetDetail { status: TargetStatus { counters, ..target.status.clone() }, ..target };
         assert!(detail(&with, &Style::plain()).contains("| 300 Status Count    | 4 "));
+        // Its credential: by name where it is its own, with its state where the target is UNKNOWN for it.
+        let status = CredentialStatus {
+            state: CredentialState::Fail,
+            reason: Some(Reason::IdentityRejected),
+            last_error: Some("401".into()),
+            last_failed_at: Some(UtcMs(1_373_523_474_000)),
+            next_login_at: Some(UtcMs(1_373_523_534_000)),
+            ..CredentialStatus::default()
+        };
+        let login = Some(TargetCredential { name: "target:shop".into(), status });
+        let mut unknown = TargetDetail { login, ..with };
+        let text = detail(&unknown, &Style::plain());
+        assert!(text.contains("| Credential          | target:shop ") && !text.contains("Credential State"), "{text}");
+        unknown.status.reason = Some(Reason::IdentityRejected);
+        let text = detail(&unknown, &Style::plain());
+        let state = "| Credential State    | FAIL (identity_rejected), last tried 2013-07-11 06:17:54: 401; tries again at \
+                     2013-07-11 06:18:54 |";
+        assert!(text.contains(state), "{text}");
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub const KEYS: &[&str] = &[
     "persistence.queue_size",
     "persistence.keep_results",
     "persistence.keep_notifications",
+    "openstack.login_timeout",
     "notify.providers",
     "notify.host",
     "notify.flap_changes",

@@ -33,6 +33,8 @@ pub struct Settings {
     pub probe: ProbeSettings,
     /// `[persistence]`
     pub persistence: PersistenceSettings,
+    /// `[openstack]`
+    pub openstack: OpenStackSettings,
     /// `[notify]`
     pub notify: NotifySettings,
     /// `[secrets]`, and the service manager's credentials folder.
@@ -171,6 +173,13 @@ pub struct PersistenceSettings {
     pub keep_notifications: Option<Duration>,
 }
 
+/// `[openstack]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenStackSettings {
+    /// Deadline of a login at an identity service.
+    pub login_timeout: Duration,
+}
+
 /// `[notify]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotifySettings {
@@ -214,6 +223,10 @@ impl Settings {
             log: LogSettings::read(r),
             probe: ProbeSettings::read(r),
             persistence: PersistenceSettings::read(r),
+            openstack: OpenStackSettings {
+                login_timeout: r
+                    .get("openstack.login_timeout", 10 * SECOND, |g| values::duration(g, SECOND..=120 * SECOND)),
+            },
             notify: NotifySettings::read(r),
             secrets: SecretPolicy {
                 folders: r.get("secrets.folders", Vec::new(), values::folders),

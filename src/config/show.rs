@@ -51,6 +51,7 @@ impl Settings {
             ("persistence.queue_size", number(self.persistence.queue_size)),
             ("persistence.keep_results", duration(self.persistence.keep_results.unwrap_or_default())),
             ("persistence.keep_notifications", duration(self.persistence.keep_notifications.unwrap_or_default())),
+            ("openstack.login_timeout", duration(self.openstack.login_timeout)),
             ("notify.providers", self.notify.providers.as_deref().and_then(path)),
             ("notify.host", self.notify.host.as_deref().and_then(text)),
             ("notify.flap_changes", number(self.notify.flap_changes as usize)),

@@ -152,7 +152,7 @@ fn any_duration(given: Given<'_>) -> Result<Duration, String> {
 fn out_of_range(d: Duration, range: &RangeInclusive<Duration>) -> String {
     format!(
         "{} is out of range: write \"{}\" to \"{}\"",
-        humantime::format_duration(d),
+        written_duration(d),
         written_duration(*range.start()),
         written_duration(*range.end())
     )
@@ -160,6 +160,11 @@ fn out_of_range(d: Duration, range: &RangeInclusive<Duration>) -> String {
 
 /// A duration as it would be written.
 pub(super) fn written_duration(d: Duration) -> String {
+    const DAY: u64 = 86_400;
+    // Months and years are no whole days: `90d` would read `2months 29days 2h 52m 48s`.
+    if d.subsec_nanos() == 0 && d.as_secs() > DAY && d.as_secs().is_multiple_of(DAY) {
+        return format!("{}days", d.as_secs() / DAY);
+    }
     humantime::format_duration(d).to_string()
 }
 
@@ -260,6 +265,13 @@ mod tests {
 
     fn get<T>(value: Value, f: impl Fn(Given<'_>) -> Result<T, String>) -> Result<T, String> {
         f(Given { value: &value, text_only: false })
+    }
+
+    #[test]
+    fn durations_are_shown_as_they_would_be_written() {
+        for text in ["250ms", "1m 30s", "1day", "7days", "90days", "3650days", "1day 1h"] {
+            assert_eq!(written_duration(humantime::parse_duration(text).unwrap()), text);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!
 //! A fresh connection per request: requests are rare, and a daemon that was restarted meanwhile is met as it is now.
 
+mod credentials;
 mod notifiers;
 
 use std::future::Future;
@@ -244,6 +245,17 @@ impl Client {
             let stream = self.request(method, path, query, body).await?;
             let bytes = read_all(stream).await.map_err(|e| self.protocol(&doing, e))?;
             serde_json::from_slice(&bytes).map_err(|e| self.protocol(&doing, e))
+        };
+        within(ANSWER_LIMIT, answer).await
+    }
+
+    /// An answer that is text.
+    async fn whole_text<Q: Serialize>(&self, method: Method, path: &str, query: &Q) -> Result<String, ClientError> {
+        let doing = format!("{method} {path}");
+        let answer = async {
+            let stream = self.request(method, path, query, None::<&()>).await?;
+            let bytes = read_all(stream).await.map_err(|e| self.protocol(&doing, e))?;
+            String::from_utf8(bytes).map_err(|e| self.protocol(&doing, e))
         };
         within(ANSWER_LIMIT, answer).await
     }

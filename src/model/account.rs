@@ -6,6 +6,7 @@ use super::outcome::Probe;
 use super::reason::{Reason, Verdict};
 use super::record::{IncidentChange, IncidentEnd, Recorded, ResultRecord};
 use super::state::{Counters, TargetState, Transition, step, withdraw};
+use super::subject::SubjectId;
 use super::target::Target;
 use super::time::UtcMs;
 use super::trace::Trace;
@@ -39,7 +40,7 @@ pub fn account(state: TargetState, target: &Target, probe: &Probe, with: Circums
     let incident = transition.map(|t| match t {
         Transition::Opened(open) => IncidentChange::Opened(Box::new(Incident {
             id: open.id,
-            target_id: target.id,
+            subject: target.id.into(),
             started_at: open.started_at,
             ended_at: None,
             ended_by: None,
@@ -66,24 +67,20 @@ pub fn account(state: TargetState, target: &Target, probe: &Probe, with: Circums
         body_bytes: outcome.body_bytes,
         incident_id: state.incident.map(|i| i.id),
     };
-    let recorded = Recorded { target_id: target.id, result: Some(result), state: state.clone(), delta, incident };
+    let recorded = Recorded { subject: target.id.into(), result: Some(result), state: state.clone(), delta, incident };
     (state, recorded)
 }
 
 /// Ends the open incident of a target that is disabled or deleted; `None` when it has none.
 #[must_use]
-pub fn account_withdrawal(
-    state: TargetState,
-    target: super::target::TargetId,
-    at: UtcMs,
-) -> (TargetState, Option<Recorded>) {
+pub fn account_withdrawal(state: TargetState, subject: SubjectId, at: UtcMs) -> (TargetState, Option<Recorded>) {
     let (state, transition) = withdraw(state, at);
     let recorded = transition.map(|t| Recorded {
-        target_id: target,
+        subject,
         result: None,
         state: state.clone(),
         delta: Counters::default(),
-        incident: Some(ended(t, TargetFacts { id: target.0, ..TargetFacts::default() })),
+        incident: Some(ended(t, TargetFacts { id: subject.0, ..TargetFacts::default() })),
     });
     (state, recorded)
 }
@@ -149,6 +146,6 @@ mod tests {
         assert_eq!(end.id, 101);
         assert_eq!(recorded.result.unwrap().description, None);
         assert_eq!(state.counters.missed_count, 4);
-        assert!(account_withdrawal(state, target.id, UtcMs(9)).1.is_none());
+        assert!(account_withdrawal(state, target.id.into(), UtcMs(9)).1.is_none());
     }
 }

@@ -1,13 +1,15 @@
-//! What targets and notifiers have in common as definitions that people write.
+//! What targets, notifiers and credentials have in common as definitions that people write.
 //!
 //! ```text
-//!  [[target]]   -- Entry --.                     .-- Definition          -- Target
-//!  [[notifier]] -- Entry --+-- plan, set_all ----+-- NotifierDefinition  -- Notifier
-//!  API bodies   -----------'                     '-- both are Defined
+//!  [[target]]     -- Entry --.                   .-- Definition            -- Target
+//!  [[notifier]]   -- Entry --+-- plan, set_all --+-- NotifierDefinition    -- Notifier
+//!  [[credential]] -- Entry --+                   +-- CredentialDefinition  -- Credential
+//!  API bodies     -----------'                   '-- all are Defined
 //! ```
 
 use serde_json::{Map, Value};
 
+use super::credential::CredentialDefinition;
 use super::definition::values::headers_text;
 use super::definition::{Definition, HIDDEN, KEYS, Problem};
 use super::notifier::{NotifierDefinition, TypeCheck};
@@ -151,5 +153,50 @@ impl Defined for NotifierDefinition {
             "params" => self.params != other.params,
             _ => false,
         }
+    }
+}
+
+impl Defined for CredentialDefinition {
+    const WHAT: &'static str = "credential";
+    const KEYS: &'static [&'static str] = CredentialDefinition::KEYS;
+    const SECRETS: &'static [&'static str] = &["params"];
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn set_id(&mut self, id: i64) {
+        self.id = id;
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tenantid(&self) -> &str {
+        &self.tenantid
+    }
+
+    fn set_all(&mut self, map: &Map<String, Value>) -> Result<(), Vec<Problem>> {
+        CredentialDefinition::set_all(self, map)
+    }
+
+    fn to_json(&self) -> Map<String, Value> {
+        CredentialDefinition::to_json(self)
+    }
+
+    fn problems(&self, _: &TypeCheck) -> Vec<Problem> {
+        self.validate().err().unwrap_or_default()
+    }
+
+    fn standing_in(keys: &Map<String, Value>) -> CredentialDefinition {
+        CredentialDefinition {
+            params: Some(Secret::new(HIDDEN)).filter(|_| keys.get("params").is_some_and(is_hidden)),
+            ..CredentialDefinition::default()
+        }
+    }
+
+    fn differs_unseen(&self, other: &CredentialDefinition, key: &str) -> bool {
+        key == "params" && self.params != other.params
     }
 }

@@ -55,7 +55,7 @@ pub struct Definition {
     pub name: String,
     /// The tenant.
     pub tenantid: String,
-    /// `http://…` or `https://…`.
+    /// `http://…`, `https://…` or `openstack://SERVICE_TYPE/INTERFACE?region=…&path=…`.
     pub url: String,
     /// GET, PUT, POST, DELETE, HEAD, PATCH or OPTIONS.
     pub method: String,
@@ -63,11 +63,11 @@ pub struct Definition {
     pub headers: Option<String>,
     /// Request body.
     pub body: Option<String>,
-    /// NONE, BASIC or BEARER.
+    /// NONE, BASIC, BEARER or OPENSTACK.
     pub authn: String,
-    /// `user=…,password=…` or `token=…`.
+    /// `user=…,password=…`, `token=…` or the parameters of a login ([`super::credential`]).
     pub authn_parms: Option<Secret>,
-    /// Name of a shared credential.
+    /// Name of a shared credential, `tenant/name` or `cloud:NAME`; makes it OPENSTACK.
     pub credential: Option<String>,
     /// Status codes that are PASS.
     pub pass_result: String,
@@ -261,7 +261,8 @@ impl Definition {
         if self.authn_parms.as_ref().is_some_and(|p| p.expose().len() > MAX_PARMS) {
             problems.push(problem("authn_parms", format!("is longer than {MAX_PARMS} bytes")));
         }
-        let auth = match Auth::parse(self.authn.trim(), self.authn_parms.as_ref()) {
+        let auth = Auth::of(self.authn.trim(), self.authn_parms.as_ref(), self.credential.as_deref(), &self.tenantid);
+        let auth = match auth {
             Ok(auth) => Some(auth),
             Err((field, message)) => {
                 problems.push(problem(field, message));
@@ -292,27 +293,29 @@ impl Definition {
         let tags = check(&mut problems, "tags", check_tags(self.tags.as_deref().unwrap_or_default()));
         let parent = check(&mut problems, "parent", check_parent(self.parent.as_deref(), &self.tenantid, &self.name));
         problems.extend(self.odd_flags.iter().map(|(column, value)| problem(column, odd_flag(value))));
-        if let Some(credential) = self.credential.as_deref().filter(|c| !c.is_empty()) {
-            let message = format!(
-                "{} cannot be used: this version serves no shared credentials; write authn and authn_parms instead",
-                quoted(credential)
-            );
-            problems.push(problem("credential", message));
-        }
         if let (Some(auth), Some(headers)) = (&auth, &headers)
-            && *auth != Auth::None
-            && headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("authorization"))
+            && let Some((header, _)) =
+                headers.iter().find(|(n, _)| auth.header().is_some_and(|h| n.eq_ignore_ascii_case(h)))
         {
-            problems.push(problem(
-                "headers",
-                format!("Authorization is set here and by authn {}: leave one out", auth.kind()),
-            ));
+            problems
+                .push(problem("headers", format!("{header} is set here and by authn {}: leave one out", auth.kind())));
+        }
+        if let (Some(auth), Some((_, Some(_)))) = (&auth, &url)
+            && auth.kind() != "OPENSTACK"
+        {
+            let message = format!(
+                "{} is looked up in the catalog that comes with a token, and authn is {}: write credential = \"NAME\", \
+                 or authn OPENSTACK and authn_parms",
+                quoted(&self.url),
+                auth.kind()
+            );
+            problems.push(problem("url", message));
         }
         match (name, tenant, url, method, headers, body, auth, expect, frequency, timeout) {
             (
                 Some(name),
                 Some(tenant),
-                Some(url),
+                Some((url, catalog)),
                 Some(method),
                 Some(headers),
                 Some(body),
@@ -325,11 +328,11 @@ impl Definition {
                 name,
                 tenant,
                 url,
+                catalog,
                 method,
                 headers,
                 body,
                 auth,
-                credential: self.credential.clone(),
                 expect,
                 frequency,
                 timeout,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::message::TargetFacts;
 use super::reason::Reason;
-use super::target::TargetId;
+use super::subject::SubjectId;
 use super::time::UtcMs;
 use super::trace::Trace;
 
@@ -54,8 +54,8 @@ impl FromStr for End {
 pub struct Incident {
     /// Time-ordered id; JSON for people writes it as a string.
     pub id: i64,
-    /// The target that it is about.
-    pub target_id: TargetId,
+    /// What it is about.
+    pub subject: SubjectId,
     /// When the transition to FAIL was seen.
     pub started_at: UtcMs,
     /// When it ended.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::notifier::EventKind;
+use super::notifier::{EventKind, Matched};
 use super::state::TargetState;
+use super::subject::{SubjectId, SubjectKind};
 use super::target::Target;
 use super::time::UtcMs;
 
@@ -146,16 +147,29 @@ pub struct TargetFacts {
     pub repeated_fails: u32,
     /// Name of the target without which this one cannot work.
     pub parent: Option<String>,
+    /// The targets that use it, where it is a credential.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<Matched>,
 }
 
 impl TargetFacts {
-    /// The target as people call it: with its tenant unless it is the default one.
+    /// Whether it is a target or a credential.
+    #[must_use]
+    pub fn kind(&self) -> SubjectKind {
+        SubjectId(self.id).kind()
+    }
+
+    /// As people call it: with its tenant unless it is the default one, and with what it is where that is no target.
     #[must_use]
     pub fn called(&self) -> String {
-        if self.tenant.is_empty() || self.tenant == "0" {
+        let name = if self.tenant.is_empty() || self.tenant == "0" {
             self.name.clone()
         } else {
             format!("{}/{}", self.tenant, self.name)
+        };
+        match self.kind() {
+            SubjectKind::Target => name,
+            SubjectKind::Credential => format!("credential {name}"),
         }
     }
 
@@ -179,6 +193,7 @@ impl TargetFacts {
             counters: state.counters,
             repeated_fails: state.repeated_fails,
             parent: target.parent.clone(),
+            users: Vec::new(),
         }
     }
 }

@@ -11,6 +11,8 @@
 
 pub mod account;
 pub mod auth;
+pub mod catalog;
+pub mod credential;
 pub mod defined;
 pub mod definition;
 pub mod expectation;
@@ -29,9 +31,11 @@ pub mod record;
 pub mod reference;
 pub mod schedule;
 pub mod state;
+pub mod subject;
 pub mod target;
 pub mod targets_file;
 pub mod text;
 pub mod time;
+pub mod token;
 pub mod trace;
 pub mod trace_diff;

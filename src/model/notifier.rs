@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use self::definition::SMTP;
 pub use self::record::{Notification, NotifierStatus};
 use super::definition::Problem;
-use super::target::{Target, TargetId};
+use super::subject::SubjectId;
+use super::target::Target;
 use crate::secret::Secret;
 
 /// The id of a notifier: the database's, never reused.
@@ -216,17 +217,26 @@ pub fn any_type(_: &Notifier) -> Vec<Problem> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matched {
     /// Whose.
-    pub id: TargetId,
+    pub id: SubjectId,
     /// Its name.
     pub name: String,
     /// Its tenant.
     pub tenant: String,
     /// Its tags.
     pub tags: Vec<String>,
+    /// Of a credential: its users. Whoever sees one of them sees it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<Matched>,
 }
 
 impl From<&Target> for Matched {
     fn from(t: &Target) -> Matched {
-        Matched { id: t.id, name: t.name.clone(), tenant: t.tenant.clone(), tags: t.tags.clone() }
+        Matched {
+            id: t.id.into(),
+            name: t.name.clone(),
+            tenant: t.tenant.clone(),
+            tags: t.tags.clone(),
+            users: Vec::new(),
+        }
     }
 }

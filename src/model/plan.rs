@@ -1,7 +1,7 @@
 //! `apply`: what a targets file changes, decided before anything is touched.
 //!
-//! Targets are known by tenant and name, notifiers likewise. A key that the file does not hold stays as it is; without `prune` nothing is
-//! ever deleted.
+//! Targets are known by tenant and name, notifiers and credentials likewise. A key that the file does not hold stays as
+//! it is; without `prune` nothing is ever deleted.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use super::definition::Problem;
 use super::notifier::TypeCheck;
 use super::targets_file::Entry;
 
-/// What is to be done with one target or notifier.
+/// What is to be done with one target, notifier or credential.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned<D> {
     /// What.
@@ -41,7 +41,7 @@ pub enum PlannedAction {
 /// An entry of the file that cannot be applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unplannable {
-    /// `target` or `notifier`.
+    /// `target`, `notifier` or `credential`.
     pub what: &'static str,
     /// Which of them, counted from 1.
     pub number: usize,
@@ -128,6 +128,13 @@ pub fn plan<D: Defined>(
         }));
     }
     if wrong.is_empty() { Ok(planned) } else { Err(wrong) }
+}
+
+/// All definitions as they are once it is done.
+pub fn afterwards<'a, D: Defined>(existing: &'a [D], planned: &'a [Planned<D>]) -> impl Iterator<Item = &'a D> {
+    let touched: HashSet<i64> = planned.iter().map(|p| p.definition.id()).collect();
+    let written = planned.iter().filter(|p| p.action != PlannedAction::Delete).map(|p| &p.definition);
+    existing.iter().filter(move |d| !touched.contains(&d.id())).chain(written)
 }
 
 fn problem(field: &str, message: String) -> Problem {
@@ -225,6 +232,14 @@ mod tests {
         assert_eq!(planned.len(), 2);
         assert_eq!(planned[0].fields, vec![("frequency_ms".into(), 60_000.into(), 5_000.into())]);
         assert!(planned[0].definition.authn_parms.is_some(), "an absent secret is unchanged");
+        let names = |prune| {
+            let planned = plan(&existing(), &parse(file, &any_type).unwrap().targets, prune, &any_type).unwrap();
+            afterwards(&existing(), &planned).map(|d| d.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (names(false), names(true)),
+            (vec!["b".into(), "a".into(), "c".into()], vec!["a".into(), "c".into()])
+        );
         assert_eq!(actions(file, true).last().unwrap(), &(PlannedAction::Delete, "b".into()));
         assert_eq!(actions("[[target]]\nname='b'\nurl='http://h/'", false)[0].0, PlannedAction::Unchanged);
     }

@@ -14,6 +14,7 @@ use super::message::TargetFacts;
 use super::outcome::Phases;
 use super::reason::{Reason, Verdict};
 use super::state::{Counters, TargetState};
+use super::subject::SubjectId;
 use super::target::TargetId;
 use super::time::UtcMs;
 
@@ -74,7 +75,7 @@ pub enum IncidentChange {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     /// Whose.
-    pub target_id: TargetId,
+    pub subject: SubjectId,
     /// The result; `None` where only the state changed.
     pub result: Option<ResultRecord>,
     /// The state after it.
@@ -89,7 +90,7 @@ pub struct Recorded {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusRecord {
     /// Whose.
-    pub target_id: TargetId,
+    pub subject: SubjectId,
     /// The state. Its counters are those that the daemon counts with; the database adds `delta` instead.
     pub state: TargetState,
     /// Added by this batch.
@@ -116,20 +117,20 @@ impl Batch {
     #[must_use]
     pub fn collect(writer: i64, number: i64, records: Vec<Recorded>) -> Batch {
         let mut batch = Batch { writer, number, results: Vec::with_capacity(records.len()), ..Batch::default() };
-        let mut place: HashMap<TargetId, usize> = HashMap::with_capacity(records.len());
+        let mut place: HashMap<SubjectId, usize> = HashMap::with_capacity(records.len());
         for record in records {
             batch.results.extend(record.result);
             batch.incidents.extend(record.incident);
-            match place.get(&record.target_id) {
+            match place.get(&record.subject) {
                 Some(&i) => {
                     let status = &mut batch.statuses[i];
                     status.state = record.state;
                     status.delta.add(&record.delta);
                 }
                 None => {
-                    place.insert(record.target_id, batch.statuses.len());
+                    place.insert(record.subject, batch.statuses.len());
                     batch.statuses.push(StatusRecord {
-                        target_id: record.target_id,
+                        subject: record.subject,
                         state: record.state,
                         delta: record.delta,
                     });
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn the_last_state_of_a_target_stands_and_its_deltas_add_up() {
         let record = |id: i64, fails: u32| Recorded {
-            target_id: TargetId(id),
+            subject: SubjectId(id),
             result: None,
             state: TargetState { repeated_fails: fails, ..TargetState::default() },
             delta: Counters { fail_count: 1, ..Counters::default() },

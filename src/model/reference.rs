@@ -1,8 +1,9 @@
-//! What a person writes to mean a target, or a notifier.
+//! What a person writes to mean a target, a notifier or a credential.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::model::credential::CredentialId;
 use crate::model::notifier::NotifierId;
 use crate::model::target::TargetId;
 
@@ -20,6 +21,10 @@ impl ReferenceId for NotifierId {
     const WHAT: &'static str = "notifier";
 }
 
+impl ReferenceId for CredentialId {
+    const WHAT: &'static str = "credential";
+}
+
 impl From<i64> for TargetId {
     fn from(id: i64) -> TargetId {
         TargetId(id)
@@ -32,10 +37,18 @@ impl From<i64> for NotifierId {
     }
 }
 
+impl From<i64> for CredentialId {
+    fn from(id: i64) -> CredentialId {
+        CredentialId(id)
+    }
+}
+
 /// A reference to a target.
 pub type TargetRef = Reference<TargetId>;
 /// A reference to a notifier.
 pub type NotifierRef = Reference<NotifierId>;
+/// A reference to a credential's row; what a target writes is a [`CredentialRef`](super::credential::CredentialRef).
+pub type CredentialReference = Reference<CredentialId>;
 
 /// A reference: digits are an id, `name:123` is a name, `tenant/name` a name within a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::auth::Auth;
+use super::catalog::CatalogQuery;
 use super::definition::Definition;
 use super::expectation::StatusSet;
 use super::state::Policy;
@@ -87,8 +88,10 @@ pub struct Target {
     pub name: String,
     /// The tenant it belongs to; `0` when nobody said.
     pub tenant: String,
-    /// `http` or `https`, with a host, without userinfo and fragment.
+    /// `http` or `https`, with a host, without userinfo and fragment; `openstack` where `catalog` says what it means.
     pub url: Url,
+    /// What is looked up in the service catalog instead of probing `url` itself.
+    pub catalog: Option<CatalogQuery>,
     /// Request method.
     pub method: Method,
     /// Request headers in the order written; `Host` is in `host`.
@@ -97,8 +100,6 @@ pub struct Target {
     pub body: Option<String>,
     /// Authentication.
     pub auth: Auth,
-    /// Name of a shared credential, kept for the time when credentials are served.
-    pub credential: Option<String>,
     /// Which status codes are PASS.
     pub expect: StatusSet,
     /// Time between due times.
@@ -139,7 +140,7 @@ impl Target {
             body: self.body.clone(),
             authn: self.auth.kind().into(),
             authn_parms: self.auth.parms(),
-            credential: self.credential.clone(),
+            credential: self.auth.credential().map(|c| c.written(&self.tenant)),
             pass_result: self.expect.to_string(),
             frequency_ms: millis(self.frequency),
             timeout_ms: (!self.timeout_is_default).then(|| millis(self.timeout)),

@@ -1,16 +1,18 @@
-//! The targets file: `[[target]]` and `[[notifier]]` tables in TOML, in the words of the tables `targets` and
-//! `notifiers`.
+//! The targets file: `[[target]]`, `[[notifier]]` and `[[credential]]` tables in TOML, in the words of the tables
+//! `targets`, `notifiers` and `credentials`.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::credential::CredentialDefinition;
 use super::defined::{Defined, is_hidden};
 use super::definition::{Definition, Problem};
 use super::notifier::{NotifierDefinition, TypeCheck};
 use super::text::{nearest, quoted};
 
-/// One `[[target]]` or `[[notifier]]` of a file: what was written, and nothing else, so that an absent key can mean "as it is".
+/// One `[[target]]`, `[[notifier]]` or `[[credential]]` of a file: what was written, and nothing else, so that an absent
+/// key can mean "as it is".
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// Its name.
@@ -24,7 +26,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads and checks the keys of one target or notifier.
+    /// Reads and checks the keys of one of them.
     ///
     /// # Errors
     /// Its name, if it has one, and everything that is wrong.
@@ -53,6 +55,8 @@ pub struct TargetsFile {
     pub targets: Vec<Entry>,
     /// Each `[[notifier]]`.
     pub notifiers: Vec<Entry>,
+    /// Each `[[credential]]`.
+    pub credentials: Vec<Entry>,
 }
 
 /// One thing that is wrong with a file, with its place.
@@ -90,11 +94,13 @@ pub fn parse(text: &str, types: &TypeCheck) -> Result<TargetsFile, Vec<FileProbl
         match key.as_str() {
             "target" => file.targets = entries::<Definition>(value, types, &mut problems),
             "notifier" => file.notifiers = entries::<NotifierDefinition>(value, types, &mut problems),
+            "credential" => file.credentials = entries::<CredentialDefinition>(value, types, &mut problems),
             other => {
-                let hint = nearest(other, ["target", "notifier"])
-                    .map_or("targets are written as [[target]], notifiers as [[notifier]]".to_owned(), |k| {
-                        format!("did you mean [[{k}]]?")
-                    });
+                let hint = nearest(other, ["target", "notifier", "credential"]).map_or(
+                    "targets are written as [[target]], notifiers as [[notifier]], credentials as [[credential]]"
+                        .to_owned(),
+                    |k| format!("did you mean [[{k}]]?"),
+                );
                 problems.push(whole(format!("there is no key {}; {hint}", quoted(other))));
             }
         }
@@ -255,6 +261,12 @@ mod tests {
             ),
             ("[[notifier]]\nname='a'\naddress='a@x'", "[[notifier]] 1 (`a`): type: is empty"),
             ("[[notifer]]\nname='a'", "did you mean [[notifier]]?"),
+            ("[[credentials]]\nname='a'", "did you mean [[credential]]?"),
+            (
+                "[[credential]]\nname='a'\nparams='auth_url=http://k,usernme=hunter2'",
+                "[[credential]] 1 (`a`): params: `usernme` is not known to OPENSTACK; did you mean `username`?",
+            ),
+            ("[[credential]]\nname='a'\ntype='OPENSTAK'", "type: `OPENSTAK` is no type of credential"),
             ("[[target]]\nname='a'\nurl='http://x/'\n[[target]]\nname='a'\nurl='http://y/'", "stands twice"),
         ];
         for (text, part) in cases {

@@ -81,8 +81,31 @@ pub enum Event {
     },
     /// The authentication has been prepared: its kind, never its content.
     Auth {
-        /// `BASIC`, `BEARER` or `OPENSTACK`.
+        /// `BASIC` or `BEARER`.
         kind: Cow<'static, str>,
+    },
+    /// No token was at hand, or it was refused: a login is waited for. Steps up to [`Event::Token`] are the login's.
+    TokenAsked {
+        /// Name of the credential.
+        credential: String,
+    },
+    /// There is a token: whose, never its value.
+    Token {
+        /// Name of the credential.
+        credential: String,
+        /// How long it was waited for, in microseconds; `None`: it was at hand.
+        waited_us: Option<u32>,
+    },
+    /// The service refused the token with 401: a new one is asked for and the request repeated, once.
+    TokenRefused,
+    /// The service catalog was asked for the URL.
+    Catalog {
+        /// What was asked, as `openstack://compute/public`.
+        query: String,
+        /// Where that is.
+        url: String,
+        /// Where it was at the probe before, when that was elsewhere.
+        before: Option<String>,
     },
     /// The request has been handed to the kernel.
     Sent {
@@ -102,6 +125,11 @@ pub enum Event {
         version: Cow<'static, str>,
         /// Its status.
         status: u16,
+    },
+    /// What an OpenStack service calls this request in its logs (`X-Openstack-Request-Id`).
+    RequestId {
+        /// Letters, digits and `-`, at most 100.
+        id: String,
     },
     /// The body has ended, or the cap was reached.
     Body {
@@ -217,10 +245,24 @@ impl fmt::Display for Event {
                 write!(f, "{}, issued by {}, valid until {day}", e(subject), e(issuer))
             }
             Event::Auth { kind } => write!(f, "Using {kind} Authentication    [OK]"),
+            Event::TokenAsked { credential } => write!(f, "Waiting for a token of credential {} ....", e(credential)),
+            Event::Token { credential, waited_us: None } => {
+                write!(f, "Token       [OK] of credential {} (at hand)", e(credential))
+            }
+            Event::Token { credential, waited_us: Some(us) } => {
+                let waited = f64::from(*us) / 1_000_000.0;
+                write!(f, "Token       [OK] of credential {} (waited {waited:.3} s)", e(credential))
+            }
+            Event::TokenRefused => write!(f, "401 with a token: asking for another, to repeat once"),
+            Event::Catalog { query, url, before } => {
+                write!(f, "Catalog    [OK] {} is {}", e(query), e(url))?;
+                before.as_ref().map_or(Ok(()), |before| write!(f, " (it was {})", e(before)))
+            }
             Event::Sent { bytes } => write!(f, "Sending request    [OK] {bytes} bytes"),
             Event::FirstByte => write!(f, "First byte    [OK]"),
             Event::Interim { status } => write!(f, "Interim answer {status} skipped"),
             Event::Head { version, status } => write!(f, "Reading response    [OK] {} {status}", e(version)),
+            Event::RequestId { id } => write!(f, "Request id    {}", e(id)),
             Event::Body { bytes, framing, capped } => {
                 write!(f, "Reading body    [OK] {bytes} bytes ({framing})")?;
                 if *capped { write!(f, ", the rest left unread") } else { Ok(()) }

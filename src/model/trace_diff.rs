@@ -79,9 +79,20 @@ fn look(trace: &Trace) -> Seen {
         open = next.map(|name| (name, at));
     };
     let mut tried = Vec::new();
+    let mut logging_in = false;
     for step in &trace.steps {
         let at = step.at_us;
         match &step.event {
+            Event::TokenAsked { .. } => {
+                logging_in = true;
+                begin(&mut seen, Some("login"), at);
+            }
+            Event::Token { .. } => {
+                logging_in = false;
+                begin(&mut seen, None, at);
+            }
+            Event::Failed { .. } => begin(&mut seen, None, at),
+            _ if logging_in => {} // steps at the identity service are not the target's
             Event::Resolving { .. } => begin(&mut seen, Some("resolve"), at),
             Event::Connecting { address } => {
                 begin(&mut seen, Some("connect"), at);
@@ -103,7 +114,7 @@ fn look(trace: &Trace) -> Seen {
             Event::Sent { .. } => begin(&mut seen, Some("first byte"), at),
             Event::FirstByte => begin(&mut seen, Some("body"), at),
             Event::Head { status, .. } => seen.status = Some(*status),
-            Event::Body { .. } | Event::Failed { .. } => begin(&mut seen, None, at),
+            Event::Body { .. } => begin(&mut seen, None, at),
             Event::Redirect { to } => {
                 begin(&mut seen, None, at);
                 seen.redirect.get_or_insert_with(|| escape_controls(to).into_owned());
@@ -112,6 +123,9 @@ fn look(trace: &Trace) -> Seen {
             Event::Request { .. }
             | Event::ConnectFailed { .. }
             | Event::Auth { .. }
+            | Event::TokenRefused
+            | Event::Catalog { .. }
+            | Event::RequestId { .. }
             | Event::Interim { .. }
             | Event::Check { .. }
             | Event::Note { .. } => {}
@@ -182,6 +196,25 @@ mod tests {
         let noisy = trace("192.0.2.1", "CA", 1_795_363_200_000, 4_000, 200);
         assert_eq!(differences(&good, &noisy), [], "4 ms instead of 0.5 ms");
         assert_eq!(differences(&Trace::default(), &good), []);
+    }
+
+    #[test]
+    fn a_login_is_a_phase_and_its_own_steps_are_not_the_targets() {
+        let with_login = |took| {
+            let mut t = Trace::default();
+            t.push(0, Event::TokenAsked { credential: "c".into() });
+            t.push(
+                5,
+                Event::Connected { address: format!("192.0.2.{}:5000", took / 1000).parse().unwrap(), local: None },
+            );
+            t.push(took, Event::Head { version: "HTTP/1.1".into(), status: 201 });
+            t.push(took, Event::Token { credential: "c".into(), waited_us: Some(took) });
+            for step in trace("192.0.2.1", "CA", 1_795_363_200_000, 500, 200).steps {
+                t.push(took + step.at_us, step.event);
+            }
+            t
+        };
+        assert_eq!(words(&differences(&with_login(20_000), &with_login(200_000))), ["login: 20 ms -> 200 ms"]);
     }
 
     #[test]

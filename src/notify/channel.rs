@@ -58,6 +58,12 @@ fn is_smtp(kind: &str) -> bool {
     kind.trim().eq_ignore_ascii_case(SMTP)
 }
 
+/// Something that it needs stands elsewhere: what is unfit now may be mended at the next try.
+fn by_reference(notifier: &Notifier) -> bool {
+    let values = notifier.params.iter().map(|(_, value)| value.expose());
+    values.chain([notifier.address.as_str()]).any(|value| value.trim_start().starts_with("${"))
+}
+
 /// Sends for all notifiers; belongs to one arbiter.
 #[derive(Debug)]
 pub struct Channels {
@@ -140,7 +146,10 @@ impl Channels {
             Ok(requests) => requests,
             Err(e) => {
                 dialogue.step(&format!("[FAIL] {e}"));
-                return SendResult::permanent(e.to_string());
+                return match e.is_of_row() && by_reference(notifier) {
+                    true => SendResult::Transient { why: e.to_string(), after: None },
+                    false => SendResult::permanent(e.to_string()),
+                };
             }
         };
         self.requests(&requests, course, dialogue).await

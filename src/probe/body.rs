@@ -1,4 +1,4 @@
-//! Reads a body to its end or to the cap, and judges its framing.
+//! Reads a body to its end or to the cap, and judges its framing. Who wants what is in it gives a sink.
 
 use super::chunks::Chunks;
 use super::head::Framing;
@@ -8,11 +8,18 @@ use super::verdict::{self, BodyEnd, Failure};
 use crate::model::target::Method;
 use crate::model::trace::Event;
 
-/// Reads the body; more than `cap` bytes are left unread, which is no failure.
+/// Reads the body, piece by piece into `sink`; more than `cap` bytes are left unread, which is no failure. Whether there
+/// were more.
 ///
 /// # Errors
 /// When it is truncated, malformed, or the connection breaks.
-pub async fn drain(answer: &mut Answer, method: Method, cap: usize, recorder: &Recorder) -> Result<(), Failure> {
+pub async fn drain(
+    answer: &mut Answer,
+    method: Method,
+    cap: usize,
+    recorder: &Recorder,
+    mut sink: impl FnMut(&[u8]),
+) -> Result<bool, Failure> {
     let framing = if method == Method::Head { Framing::None } else { answer.head.framing };
     let wire = &mut answer.wire;
     let mut chunks = Chunks::default();
@@ -21,12 +28,16 @@ pub async fn drain(answer: &mut Answer, method: Method, cap: usize, recorder: &R
         let there = wire.bytes().len();
         let (taken, data) = match framing {
             Framing::None => (0, 0),
-            Framing::Close => (there, there),
+            Framing::Close => {
+                sink(wire.bytes());
+                (there, there)
+            }
             Framing::Length(n) => {
                 let n = usize::try_from(n).map_or(there, |n| (n - received).min(there));
+                sink(&wire.bytes()[..n]);
                 (n, n)
             }
-            Framing::Chunked => chunks.take(wire.bytes()).unwrap_or_else(|_| {
+            Framing::Chunked => chunks.take(wire.bytes(), &mut sink).unwrap_or_else(|_| {
                 malformed = true;
                 (0, 0)
             }),
@@ -64,5 +75,5 @@ pub async fn drain(answer: &mut Answer, method: Method, cap: usize, recorder: &R
     }
     let bytes = u32::try_from(received).unwrap_or(u32::MAX);
     recorder.step(Event::Body { bytes, framing: framing.as_str().into(), capped });
-    Ok(())
+    Ok(capped)
 }

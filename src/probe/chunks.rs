@@ -38,11 +38,11 @@ impl Chunks {
         self.place == Place::Done
     }
 
-    /// Takes what it can of `bytes`: how many of them, and how many of those are the body's own.
+    /// Takes what it can of `bytes`: how many of them, and how many of those are the body's own, which `sink` gets.
     ///
     /// # Errors
     /// When they cannot go on as they begin.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<(usize, usize), Malformed> {
+    pub fn take(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8])) -> Result<(usize, usize), Malformed> {
         let (mut at, mut data) = (0, 0);
         loop {
             let rest = &bytes[at..];
@@ -58,6 +58,7 @@ impl Chunks {
                 Place::Data(left) => {
                     let n = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
                     data += n;
+                    sink(&rest[..n]);
                     (n, Place::Data(left - n as u64))
                 }
                 Place::DataEnd => match rest {
@@ -89,41 +90,42 @@ mod tests {
     #[test]
     fn a_body_with_extensions_and_trailers_is_read_to_its_end() {
         let mut chunks = Chunks::default();
-        assert_eq!(chunks.take(BODY), Ok((BODY.len() - 4, 10)));
+        assert_eq!(chunks.take(BODY, |_| {}), Ok((BODY.len() - 4, 10)));
         assert!(chunks.done());
     }
 
     #[test]
     fn what_is_no_chunk_is_malformed() {
         for body in ["x\r\n", "4\r\nWikipedia", "-1\r\n", "fffffffffffffffff\r\n", "4\nWiki"] {
-            assert_eq!(Chunks::default().take(body.as_bytes()), Err(Malformed), "{body:?}");
+            assert_eq!(Chunks::default().take(body.as_bytes(), |_| {}), Err(Malformed), "{body:?}");
         }
         let long = format!("1;{}", "x".repeat(MAX_LINE));
-        assert_eq!(Chunks::default().take(long.as_bytes()), Err(Malformed));
+        assert_eq!(Chunks::default().take(long.as_bytes(), |_| {}), Err(Malformed));
         let trailer = format!("0\r\n{}", "x".repeat(MAX_LINE + 1));
-        assert_eq!(Chunks::default().take(trailer.as_bytes()), Err(Malformed));
+        assert_eq!(Chunks::default().take(trailer.as_bytes(), |_| {}), Err(Malformed));
     }
 
     proptest! {
         #[test]
         fn pieces_give_the_same_as_the_whole(cuts in proptest::collection::vec(1usize..9, 1..60)) {
-            let (mut chunks, mut held, mut rest, mut body) = (Chunks::default(), Vec::new(), BODY, 0);
+            let (mut chunks, mut held, mut rest, mut body) = (Chunks::default(), Vec::new(), BODY, Vec::new());
             for cut in cuts.into_iter().chain([BODY.len()]) {
                 let (piece, behind) = rest.split_at(cut.min(rest.len()));
                 held.extend_from_slice(piece);
                 rest = behind;
-                let (taken, data) = chunks.take(&held).unwrap();
+                let before = body.len();
+                let (taken, data) = chunks.take(&held, |piece| body.extend_from_slice(piece)).unwrap();
                 held.drain(..taken);
-                body += data;
+                prop_assert_eq!(body.len() - before, data);
             }
             prop_assert!(chunks.done());
-            prop_assert_eq!((body, held.as_slice()), (10, &b"next"[..]));
+            prop_assert_eq!((body.as_slice(), held.as_slice()), (&b"Wikipedia "[..], &b"next"[..]));
         }
 
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let mut chunks = Chunks::default();
-            if let Ok((taken, data)) = chunks.take(&bytes) {
+            if let Ok((taken, data)) = chunks.take(&bytes, |_| {}) {
                 prop_assert!(data <= taken && taken <= bytes.len());
             }
         }

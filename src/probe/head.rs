@@ -50,6 +50,8 @@ pub struct Head {
     pub framing: Framing,
     /// Where a redirect leads to.
     pub location: Option<Vec<u8>>,
+    /// What an OpenStack service calls this request in its logs.
+    pub request_id: Option<String>,
 }
 
 /// What the bytes that have come hold.
@@ -109,7 +111,36 @@ pub fn look(bytes: &[u8], seen: usize) -> Look {
     let location = redirect::is_redirect(status)
         .then(|| parsed.headers.iter().find(|h| h.name.eq_ignore_ascii_case("location")).map(|h| h.value.to_vec()));
     let version = if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" };
-    Look::Final(Head { version, status, framing, location: location.flatten() }, end)
+    let request_id = request_id(parsed.headers);
+    Look::Final(Head { version, status, framing, location: location.flatten(), request_id }, end)
+}
+
+/// The longest id that is taken for one.
+const MAX_ID: usize = 100;
+
+/// The id that the first `X-Openstack-Request-Id` or `x-compute-request-id` gives, if it looks like one.
+fn request_id(headers: &[httparse::Header<'_>]) -> Option<String> {
+    let named = headers.iter().find(|h| match h.name.len() {
+        22 => h.name.eq_ignore_ascii_case("x-openstack-request-id"),
+        20 => h.name.eq_ignore_ascii_case("x-compute-request-id"),
+        _ => false,
+    })?;
+    let id = std::str::from_utf8(named.value).ok()?.trim();
+    let is_id = (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    is_id.then(|| id.to_owned())
+}
+
+/// The headers of a head that [`look`] took for a final one, as they came; bytes that are not UTF-8 are replaced.
+#[must_use]
+pub fn headers(head: &[u8]) -> Vec<(String, String)> {
+    let mut headers = [const { std::mem::MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut headers);
+    if result.is_err() {
+        return Vec::new();
+    }
+    let text = |value| String::from_utf8_lossy(value).trim().to_owned();
+    parsed.headers.iter().map(|h| (h.name.to_owned(), text(h.value))).collect()
 }
 
 /// Just behind the empty line; bare line feeds count (RFC 9112 section 2.2).
@@ -218,6 +249,32 @@ mod tests {
             let Look::Final(head, _) = seen(&format!("HTTP/1.1 {status}\r\nlocation: /x\r\n\r\n")) else { panic!() };
             assert_eq!((head.status, head.location), (status, location));
         }
+    }
+
+    #[test]
+    fn a_request_id_is_taken_where_it_looks_like_one() {
+        let id_of = |headers: &str| match seen(&format!("HTTP/1.1 200 OK\r\nServer: x\r\n{headers}\r\n\r\n")) {
+            Look::Final(head, _) => head.request_id,
+            other => panic!("{headers}: {other:?}"),
+        };
+        let id = "req-59dfb4ea-9c45-4d5a-93f0-8d5e6c1c2b3a";
+        for name in ["X-Openstack-Request-Id", "x-openstack-request-id", "X-COMPUTE-REQUEST-ID"] {
+            assert_eq!(id_of(&format!("{name}: {id}")).as_deref(), Some(id), "{name}");
+        }
+        let (long, most) = ("a".repeat(101), "a".repeat(100));
+        assert_eq!(id_of(&format!("x-compute-request-id: {most}")), Some(most));
+        for value in ["", "a b", "a\tb", "<b>", "\u{fc}", &long] {
+            assert_eq!(id_of(&format!("x-openstack-request-id: {value}")), None, "{value}");
+        }
+        assert_eq!(id_of("x-openstack-request-id2: a\r\nx-request-id: b"), None);
+    }
+
+    #[test]
+    fn headers_are_given_as_they_came() {
+        let text = "HTTP/1.1 201 CREATED\r\nX-Subject-Token: abc \r\nVary: X-Auth-Token\r\nEmpty:\r\n\r\n";
+        let expected = [("X-Subject-Token", "abc"), ("Vary", "X-Auth-Token"), ("Empty", "")];
+        assert_eq!(headers(text.as_bytes()), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        assert_eq!(headers(b"HTTP/1.1 200 OK\r\n\r\n"), []);
     }
 
     #[test]

@@ -5,17 +5,23 @@
 
 use super::head::{self, Head, Look, MAX_HEAD};
 use super::recorder::Recorder;
-use super::redirect::Hop;
-use super::request::{self, Authorization};
+use super::request;
 use super::verdict::{self, Failure, NoHead};
 use super::wire::Wire;
-use crate::model::target::Target;
 use crate::model::text::{escape_controls, shorten};
 use crate::model::trace::Event;
 use crate::net::Connection;
 
 /// So many bytes of an answer that is not HTTP are looked at to say how it begins.
 const FIRST_BYTES: usize = 256;
+
+/// What goes out.
+pub struct Request<'a> {
+    /// Line, headers and body.
+    pub bytes: &'a [u8],
+    /// A body is among them.
+    pub with_body: bool,
+}
 
 /// An answer whose head is read and whose body is still on the wire.
 #[derive(Debug)]
@@ -26,39 +32,41 @@ pub struct Answer {
     pub wire: Wire,
 }
 
-/// Sends one request and reads the answer's head.
+/// Sends one request and reads the answer's head. `leaks` tells a text of the server that must not be shown, by how many
+/// characters it has in common with a secret; `headers` gets the answer's headers, where somebody wants them.
 ///
 /// # Errors
 /// Why there is no head.
 pub async fn exchange(
     connection: Connection,
-    target: &Target,
-    hop: &Hop<'_>,
-    authorization: Option<&Authorization>,
-    user_agent: &str,
+    request: Request<'_>,
+    leaks: impl Fn(&str, usize) -> bool,
+    headers: Option<&mut Vec<(String, String)>>,
     recorder: &Recorder,
 ) -> Result<Answer, Failure> {
-    if hop.with_body && target.body.is_some() && matches!(connection, Connection::Plain(_)) {
+    if request.with_body && matches!(connection, Connection::Plain(_)) {
         // A body may take several writes: the last must not wait for an acknowledgement. A dead socket shows later.
         drop(connection.tcp().set_nodelay(true));
     }
-    let message = request::message(target, hop, authorization, user_agent);
     let mut wire = Wire::new(connection);
-    let sent = wire.send(&message).await;
+    let sent = wire.send(request.bytes).await;
     let head = if sent {
-        recorder.step(Event::Sent { bytes: u32::try_from(message.len()).unwrap_or(u32::MAX) });
-        read_head(&mut wire, recorder).await
+        recorder.step(Event::Sent { bytes: u32::try_from(request.bytes.len()).unwrap_or(u32::MAX) });
+        read_head(&mut wire, headers, recorder).await
     } else {
         Err(Unread::Ended)
     };
     match head {
-        Ok(head) => {
+        Ok(mut head) => {
             recorder.step(Event::Head { version: head.version.into(), status: head.status });
+            if let Some(id) = head.request_id.take_if(|id| !leaks(id, request::ID)) {
+                recorder.step(Event::RequestId { id });
+            }
             Ok(Answer { head, wire })
         }
         Err(why) => {
-            let leaks = |text: &str| request::leaks(text, target, authorization);
-            let foreign = matches!(why, Unread::Foreign).then(|| begins(wire.bytes(), leaks));
+            let foreign =
+                matches!(why, Unread::Foreign).then(|| begins(wire.bytes(), |text| leaks(text, request::SHOWN)));
             Err(verdict::no_head(NoHead {
                 peer: recorder.peer(),
                 broken: wire.broken(),
@@ -81,7 +89,11 @@ enum Unread {
     Bad(&'static str),
 }
 
-async fn read_head(wire: &mut Wire, recorder: &Recorder) -> Result<Head, Unread> {
+async fn read_head(
+    wire: &mut Wire,
+    headers: Option<&mut Vec<(String, String)>>,
+    recorder: &Recorder,
+) -> Result<Head, Unread> {
     let (mut looked, mut dropped) = (0, 0);
     while wire.read().await {
         if wire.received() == wire.bytes().len() as u64 && looked == 0 {
@@ -103,6 +115,9 @@ async fn read_head(wire: &mut Wire, recorder: &Recorder) -> Result<Head, Unread>
                     looked = 0;
                 }
                 Look::Final(head, bytes) => {
+                    if let Some(headers) = headers {
+                        *headers = head::headers(&wire.bytes()[..bytes]);
+                    }
                     wire.consume(bytes);
                     return Ok(head);
                 }

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!  gate: admitted? --> recorder starts the time --> one deadline over all of:
-//!     request::authorization -> [ net: resolve, connect, tls -> http: send, head -> redirect? again ] -> body -> check
-//!           \________________________\_______________________\__________________\_______________\______> recorder: steps
-//!                                                                                                 verdict: reason, sentence
+//!     request::authorization | with_token: Tokens, catalog        <--- 401 with a token: once more
+//!       -> hops: [ net: resolve, connect, tls -> http: send, head -> redirect? again ] -> body -> check
+//!           \_________________\_______________________\__________________\_______________\______> recorder: steps
+//!                                                                                           verdict: reason, sentence
+//!  fetch: the same for one exchange whose answer is kept
 //! ```
 //!
 //! A fresh connection per probe: a reused one hides faults of DNS, TCP and TLS. One [`HttpProber`] belongs to one
@@ -12,41 +14,43 @@
 
 pub mod body;
 pub mod chunks;
+pub mod fetch;
 pub mod gate;
 pub mod head;
+pub mod hops;
 pub mod http;
 pub mod recorder;
 pub mod redirect;
 pub mod request;
 pub mod scripted;
+pub mod tokens;
 pub mod verdict;
 pub mod wire;
+pub mod with_token;
 
-use std::borrow::Cow;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
-use url::Position;
-
 use self::gate::{Gate, Permit};
-use self::http::Answer;
 use self::recorder::{Phase, Recorder};
-use self::redirect::Hop;
-use self::request::Authorization;
 use self::verdict::Failure;
+use self::with_token::FoundUrls;
 use crate::clock::Clock;
 use crate::model::auth::Auth;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
-use crate::model::target::{Target, TlsOptions};
+use crate::model::target::Target;
 use crate::model::trace::{Event, Step, Trace};
-use crate::net::{Endpoint, Net, ResolverSettings};
+use crate::net::{Net, ResolverSettings};
 use crate::secret::SecretPolicy;
+use tokio::sync::mpsc::UnboundedSender;
 
+pub use fetch::{Fetch, Fetched};
 pub use scripted::{Script, ScriptedProber};
+pub use tokens::{IdentityFailure, Preferences, Tokens};
 
 /// What all probes of one arbiter have in common.
 #[derive(Debug, Clone)]
@@ -65,6 +69,8 @@ pub struct ProbeSettings {
     pub young_limit: usize,
     /// How long a probe counts as young.
     pub young_for: Duration,
+    /// How long a probe waits for a token; never more than half of its own timeout.
+    pub login_timeout: Duration,
 }
 
 impl Default for ProbeSettings {
@@ -80,6 +86,7 @@ impl Default for ProbeSettings {
             // 256 in 20 ms are 12,800 starts a second, however slow the targets are. With 300 ms, 1,000 hanging targets a
             // second filled the gate.
             young_for: Duration::from_millis(20),
+            login_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -103,6 +110,9 @@ pub struct HttpProber {
     clock: Clock,
     user_agent: String,
     body_cap: usize,
+    login_timeout: Duration,
+    tokens: Option<Rc<dyn Tokens>>,
+    found: RefCell<FoundUrls>,
 }
 
 impl HttpProber {
@@ -130,7 +140,16 @@ impl HttpProber {
             clock,
             user_agent,
             body_cap: settings.body_cap,
+            login_timeout: settings.login_timeout,
+            tokens: None,
+            found: RefCell::default(),
         })
+    }
+
+    /// With tokens for its OPENSTACK targets; without, their probes end as `internal`.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Rc<dyn Tokens>) -> HttpProber {
+        HttpProber { tokens: Some(tokens), ..self }
     }
 
     /// The admission of this arbiter.
@@ -143,17 +162,23 @@ impl HttpProber {
     pub async fn probe(&self, target: &Target, live: Option<UnboundedSender<Step>>) -> (Outcome, Trace) {
         let recorder = Rc::new(Recorder::new(self.clock.clone(), live));
         let ended = tokio::time::timeout(target.timeout, self.run(target, &recorder)).await;
-        let result = ended.unwrap_or_else(|_| Err(self.timed_out(target, &recorder)));
+        let result = ended.unwrap_or_else(|_| {
+            Err(match recorder.phase() {
+                Phase::Auth => verdict::no_token(&with_token::credential(target), recorder.phase_time()),
+                _ => self.timed_out(target.timeout, &recorder),
+            })
+        });
         let mut outcome = match result {
             Ok(status) => Outcome::pass(status, phrase(status)),
             Err(failure) => {
-                let description = failure.sentence(recorder.elapsed());
+                self.doubt(target, &failure, recorder.status());
+                let description = failure.sentence(Duration::from_micros(recorder.latency_us().into()));
                 recorder.step(Event::Failed { reason: failure.reason, description: description.clone() });
                 Outcome::not_passed(failure.reason, description)
             }
         };
         outcome.status_code = recorder.status();
-        outcome.latency_us = recorder.elapsed_us();
+        outcome.latency_us = recorder.latency_us();
         outcome.body_bytes = recorder.body_bytes();
         outcome.certificate_expires_at = recorder.expires();
         let (phases, trace) = recorder.finish();
@@ -162,7 +187,7 @@ impl HttpProber {
     }
 
     /// The deadline has passed.
-    fn timed_out(&self, target: &Target, recorder: &Recorder) -> Failure {
+    fn timed_out(&self, timeout: Duration, recorder: &Recorder) -> Failure {
         if let Some((file, waited)) = recorder.waiting_for() {
             return verdict::file_silent(&file, waited);
         }
@@ -171,12 +196,14 @@ impl HttpProber {
             let text = format!("resolving {host}: no name server answered, neither for this name nor for others,");
             return Failure::new(Reason::LocalNetwork, text);
         }
-        verdict::timed_out(phase, &host, recorder.peer(), recorder.body_bytes(), target.timeout)
+        verdict::timed_out(phase, &host, recorder.peer(), recorder.body_bytes(), timeout)
     }
 
     async fn run(&self, target: &Target, recorder: &Rc<Recorder>) -> Result<u16, Failure> {
-        let first = Hop { url: Cow::Borrowed(&target.url), method: target.method, with_body: true, same_origin: true };
-        recorder.step(Event::Request { method: first.method.as_str().into(), url: first.url.as_str().to_owned() });
+        if let Auth::OpenStack(_) = &target.auth {
+            return Box::pin(self.run_with_token(target, recorder)).await;
+        }
+        let first = hops::first(target, &target.url, recorder);
         let authorization = match &target.auth {
             Auth::None => None,
             auth => Box::pin(request::authorization(auth, &self.secrets, recorder.as_ref())).await?,
@@ -184,85 +211,8 @@ impl HttpProber {
         if authorization.is_some() {
             recorder.step(Event::Auth { kind: target.auth.kind().into() });
         }
-        let mut answer = self.hop(target, &first, authorization.as_ref(), recorder).await?;
-        let mut method = first.method;
-        if target.redirects > 0 && redirect::is_redirect(answer.head.status) {
-            let mut hops = vec![first];
-            while let Some(next) = follow(target, &hops, &answer, authorization.as_ref())? {
-                let shown = shown(&next, target, authorization.as_ref());
-                recorder.step(Event::Redirect { to: shown.clone() });
-                drop(answer);
-                recorder.step(Event::Request { method: next.method.as_str().into(), url: shown });
-                answer = self.hop(target, &next, authorization.as_ref(), recorder).await?;
-                method = next.method;
-                hops.push(next);
-            }
-        }
-        body::drain(&mut answer, method, self.body_cap, recorder).await?;
-        let status = answer.head.status;
-        let ok = target.expect.contains(status);
-        recorder.step(Event::Check { expected: target.expect.text(), status, ok });
-        if ok {
-            return Ok(status);
-        }
-        let text = format!("{method} answered {status} {}, not {}", phrase(status), target.expect);
-        Err(Failure::status(status, text))
-    }
-
-    /// Connects, sends, and reads the answer's head.
-    async fn hop(
-        &self,
-        target: &Target,
-        hop: &Hop<'_>,
-        authorization: Option<&Authorization>,
-        recorder: &Rc<Recorder>,
-    ) -> Result<Answer, Failure> {
-        let https = hop.url.scheme() == "https";
-        let tls = https.then(|| match hop.same_origin {
-            true => Cow::Borrowed(&target.tls),
-            false => Cow::Owned(TlsOptions { server_name: None, ..target.tls.clone() }),
-        });
-        let (Some(host), Some(port)) = (hop.url.host(), hop.url.port_or_known_default()) else {
-            return Err(Failure::new(Reason::Internal, "connecting: the URL has no host"));
-        };
-        let endpoint = Endpoint { host, port, tls: tls.as_deref() };
-        let connection = self.net.connect(endpoint, recorder.as_ref()).await?;
-        http::exchange(connection, target, hop, authorization, &self.user_agent, recorder).await
-    }
-}
-
-/// The next hop, if the answer points elsewhere.
-fn follow<'a>(
-    target: &Target,
-    hops: &[Hop<'_>],
-    answer: &Answer,
-    authorization: Option<&Authorization>,
-) -> Result<Option<Hop<'a>>, Failure> {
-    let status = answer.head.status;
-    let Some(location) = &answer.head.location else { return Ok(None) };
-    let location = String::from_utf8_lossy(location);
-    let failure = |why: &str| {
-        Failure::new(Reason::Redirect, format!("following the redirect {status} of hop {}: {why}", hops.len()))
-    };
-    let next = redirect::next(&target.url, hops, status, &location, target.redirects).map_err(|why| {
-        let secret = request::leaks(&why, target, authorization);
-        failure(if secret { "its location repeats a secret and leads nowhere" } else { &why })
-    })?;
-    if next.url.host() != target.url.host()
-        && next.url.host_str().is_some_and(|h| request::host_leaks(h, target, authorization))
-    {
-        return Err(failure("its location's host repeats a secret"));
-    }
-    Ok(Some(next))
-}
-
-/// A redirect's URL, without the path where the server has put into it a secret that was sent to it.
-fn shown(hop: &Hop<'_>, target: &Target, authorization: Option<&Authorization>) -> String {
-    let url = hop.url.as_str();
-    if request::leaks(url, target, authorization) {
-        format!("{}***", &hop.url[..Position::BeforePath])
-    } else {
-        url.to_owned()
+        let asked = self.ask(target, &first, authorization.as_ref(), recorder).await?;
+        asked.check(target, recorder)
     }
 }
 

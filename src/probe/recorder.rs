@@ -20,6 +20,8 @@ use crate::net::Observer;
 pub enum Phase {
     /// Before anything has gone out.
     Start,
+    /// A token is being waited for.
+    Auth,
     /// The name is being resolved.
     Resolve,
     /// Connection attempts run.
@@ -85,17 +87,31 @@ impl Recorder {
         self.clock.now().us_since(self.start)
     }
 
-    /// Time since the start.
+    /// Microseconds since the start that are the target's: without those in which a token was waited for.
     #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.clock.now().since(self.start)
+    pub fn latency_us(&self) -> u32 {
+        self.elapsed_us().saturating_sub(self.phases.get().auth_us.unwrap_or(0))
     }
 
     /// Adds a step that happened at `at_us`.
     pub fn step_at(&self, at_us: u32, event: Event) {
         self.follow(at_us, &event);
+        // An event is large: each function between would move it once more.
         let mut trace = self.trace.borrow_mut();
         trace.push(at_us, event);
+        self.tell(&trace);
+    }
+
+    /// Adds a step that happens now and is of somebody else's doing: a login that this probe waits for.
+    pub fn aside(&self, event: Event) {
+        let mut trace = self.trace.borrow_mut();
+        trace.push(self.elapsed_us(), event);
+        self.tell(&trace);
+    }
+
+    /// Sends the newest step to who listens.
+    #[inline]
+    fn tell(&self, trace: &Trace) {
         if let (Some(live), Some(step)) = (&self.live, trace.steps.last()) {
             // The listener may have gone; the probe goes on.
             drop(live.send(step.clone()));
@@ -178,6 +194,11 @@ impl Recorder {
                 self.set_body_bytes(0);
                 self.peer.set(None);
             }
+            Event::TokenAsked { .. } => self.enter(Phase::Auth, at),
+            Event::Token { .. } | Event::Failed { .. } if self.phase.get() == Phase::Auth => {
+                add(&mut phases.auth_us, at, self.since.get());
+                self.enter(Phase::Start, at);
+            }
             Event::Resolving { host } => {
                 self.host.borrow_mut().clone_from(host);
                 self.enter(Phase::Resolve, at);
@@ -244,6 +265,7 @@ impl Observer for Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::reason::Reason;
 
     #[test]
     fn phases_of_all_hops_add_up_and_the_last_answer_counts() {
@@ -270,5 +292,28 @@ mod tests {
         assert_eq!((phases.connect_us, phases.first_byte_us, phases.body_us), (Some(20), Some(20), Some(20)));
         assert_eq!(phases.resolve_us, None);
         assert_eq!(trace.steps.len(), 14);
+    }
+
+    #[test]
+    fn waiting_for_a_token_is_a_phase_and_no_latency() {
+        let clock = Clock::manual(UtcMs(0));
+        let recorder = Recorder::new(clock.clone(), None);
+        let tick = || clock.advance(Duration::from_micros(10));
+        let credential = || "c".to_owned();
+        for _ in 0..2 {
+            recorder.step(Event::TokenAsked { credential: credential() });
+            tick();
+            recorder.aside(Event::Head { version: "HTTP/1.1".into(), status: 201 });
+            assert_eq!((recorder.phase(), recorder.status()), (Phase::Auth, None), "the login's step is not ours");
+            recorder.step(Event::Token { credential: credential(), waited_us: Some(10) });
+            assert_eq!(recorder.phase(), Phase::Start);
+            tick();
+        }
+        recorder.step(Event::TokenAsked { credential: credential() });
+        tick();
+        recorder.step(Event::Failed { reason: Reason::IdentityUnreachable, description: "x".into() });
+        recorder.step(Event::Token { credential: credential(), waited_us: None });
+        assert_eq!((recorder.elapsed_us(), recorder.latency_us()), (50, 20));
+        assert_eq!(recorder.finish().0.auth_us, Some(30));
     }
 }

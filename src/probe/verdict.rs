@@ -10,6 +10,7 @@ use super::head::Framing;
 use super::recorder::Phase;
 use super::wire::Broken;
 use crate::model::reason::Reason;
+use crate::model::text::escape_controls;
 use crate::net::{NetError, TlsError};
 
 /// Why a probe did not pass, before it is a sentence.
@@ -100,7 +101,7 @@ pub fn timed_out(phase: Phase, host: &str, peer: Option<SocketAddr>, body_bytes:
     let within = span(timeout);
     let (reason, text) = match phase {
         Phase::Resolve => (Reason::TimeoutResolve, format!("resolving {host}: no answer within {within}")),
-        Phase::Start | Phase::Connect => {
+        Phase::Start | Phase::Auth | Phase::Connect => {
             (Reason::TimeoutConnect, format!("connecting to {peer}: no answer within {within}"))
         }
         Phase::Tls => (Reason::TimeoutTls, format!("TLS handshake with {peer}: not complete within {within}")),
@@ -126,6 +127,18 @@ pub fn file_silent(file: &str, waited: Duration) -> Failure {
         span(waited)
     );
     Failure::complete(Reason::AuthConfig, text)
+}
+
+/// No token came in time.
+#[must_use]
+pub fn no_token(credential: &str, waited: Duration) -> Failure {
+    let credential = escape_controls(credential);
+    let text = format!(
+        "logging in: no token of credential {credential} within {}; usually the identity \
+                        service hangs or is overloaded",
+        span(waited)
+    );
+    Failure::complete(Reason::IdentityUnreachable, text)
 }
 
 /// What is known when no head could be read.

@@ -141,7 +141,7 @@ fn status_rows<'a>(batch: &'a Batch, results: impl Iterator<Item = &'a ResultRec
     }
     let row = |s: &'a StatusRecord| {
         let counted = s.delta.pass_count + s.delta.fail_count + s.delta.unknown_count;
-        let thinned = (counted - shown.get(&s.target_id).copied().unwrap_or(0)).max(0);
+        let thinned = (counted - s.subject.target().and_then(|id| shown.get(&id)).copied().unwrap_or(0)).max(0);
         StatusRow::new(s, &s.delta, thinned, batch.writer, batch.number)
     };
     batch.statuses.iter().map(row).collect()

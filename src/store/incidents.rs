@@ -3,10 +3,11 @@
 use diesel::prelude::*;
 
 use super::error::StoreError;
-use super::rows::{IncidentRow, TARGET};
+use super::rows::IncidentRow;
 use super::schema::incidents;
 use super::{Store, on};
 use crate::model::incident::Incident;
+use crate::model::subject::SubjectId;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 
@@ -29,9 +30,10 @@ impl Store {
     pub fn incidents(&mut self, filter: &IncidentFilter, limit: u32) -> Result<Vec<Incident>, StoreError> {
         self.run(|db| {
             let rows: Vec<IncidentRow<'static>> = on!(db, c => {
-                let mut query = incidents::table.filter(incidents::subject_kind.eq(TARGET)).into_boxed();
+                let mut query = incidents::table.into_boxed();
                 if let Some(target) = filter.target {
-                    query = query.filter(incidents::subject_id.eq(target.0));
+                    let (kind, id) = SubjectId::from(target).row();
+                    query = query.filter(incidents::subject_kind.eq(kind).and(incidents::subject_id.eq(id)));
                 }
                 match filter.open {
                     Some(true) => query = query.filter(incidents::ended_at.is_null()),

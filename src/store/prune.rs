@@ -77,6 +77,7 @@ impl Store {
 const GONE: &str = "SELECT s.target_id FROM target_status s \
     WHERE (s.last_updated IS NULL OR s.last_updated < ?) \
     AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.id = s.target_id) \
+    AND NOT EXISTS (SELECT 1 FROM credentials c WHERE c.id = -s.target_id) \
     AND NOT EXISTS (SELECT 1 FROM results r WHERE r.target_id = s.target_id) \
     ORDER BY s.target_id LIMIT ?";
 

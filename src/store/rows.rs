@@ -15,6 +15,7 @@ use crate::model::outcome::Phases;
 use crate::model::reason::{Reason, Verdict};
 use crate::model::record::{ResultRecord, StatusRecord};
 use crate::model::state::{Counters, OpenIncident, Status, TargetState};
+use crate::model::subject::SubjectId;
 use crate::model::target::TargetId;
 use crate::model::text::shorten;
 use crate::model::time::UtcMs;
@@ -31,7 +32,7 @@ const MAX_TRACE: usize = 256 * 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredStatus {
     /// Whose.
-    pub target_id: TargetId,
+    pub subject: SubjectId,
     /// The state.
     pub state: TargetState,
     /// The start of the daemon that wrote it last.
@@ -77,7 +78,7 @@ impl<'a> StatusRow<'a> {
     pub(super) fn new(record: &'a StatusRecord, counters: &Counters, thinned: i64, writer: i64, number: i64) -> Self {
         let s = &record.state;
         StatusRow {
-            target_id: record.target_id.0,
+            target_id: record.subject.0,
             status: Cow::Borrowed(s.status().as_str()),
             previous_status: Cow::Borrowed(s.previous_status.as_str()),
             status_description: shorten(&s.status_description, MAX_DESCRIPTION),
@@ -162,7 +163,7 @@ impl<'a> StatusRow<'a> {
             certificate_expires_at: self.certificate_expires_at.map(UtcMs),
             incident,
         };
-        StoredStatus { target_id: TargetId(self.target_id), state, writer: self.writer, number: self.number }
+        StoredStatus { subject: SubjectId(self.target_id), state, writer: self.writer, number: self.number }
     }
 }
 
@@ -256,19 +257,17 @@ pub(super) struct IncidentRow<'a> {
     ended_by: Option<Cow<'a, str>>,
     first_trace: String,
     last_good_trace: Option<String>,
-    target_name: Cow<'a, str>,
+    subject_name: Cow<'a, str>,
     tenantid: Cow<'a, str>,
 }
 
-/// The word for an incident that is about a target.
-pub(super) const TARGET: &str = "target";
-
 impl<'a> IncidentRow<'a> {
     pub(super) fn new(incident: &'a Incident) -> Result<Self, StoreError> {
+        let (subject_kind, subject_id) = incident.subject.row();
         Ok(IncidentRow {
             id: incident.id,
-            subject_kind: Cow::Borrowed(TARGET),
-            subject_id: incident.target_id.0,
+            subject_kind: Cow::Borrowed(subject_kind),
+            subject_id,
             reason: Cow::Borrowed(incident.reason.as_str()),
             description: shorten(&incident.description, MAX_DESCRIPTION),
             started_at: incident.started_at.0,
@@ -276,7 +275,7 @@ impl<'a> IncidentRow<'a> {
             ended_by: incident.ended_by.map(|e| Cow::Borrowed(e.as_str())),
             first_trace: trace_json(&incident.first_trace)?,
             last_good_trace: incident.last_good_trace.as_ref().map(trace_json).transpose()?,
-            target_name: shorten(&incident.facts.name, MAX_NAME),
+            subject_name: shorten(&incident.facts.name, MAX_NAME),
             tenantid: shorten(&incident.facts.tenant, MAX_NAME),
         })
     }
@@ -284,9 +283,10 @@ impl<'a> IncidentRow<'a> {
     pub(super) fn into_incident(self) -> Incident {
         // A trace of another version that cannot be read is shown as empty rather than hiding the incident.
         let trace = |text: &str| serde_json::from_str::<Trace>(text).unwrap_or_default();
+        let subject = SubjectId::of_row(&self.subject_kind, self.subject_id);
         Incident {
             id: self.id,
-            target_id: TargetId(self.subject_id),
+            subject,
             started_at: UtcMs(self.started_at),
             ended_at: self.ended_at.map(UtcMs),
             ended_by: self.ended_by.and_then(|e| e.parse().ok()),
@@ -295,8 +295,8 @@ impl<'a> IncidentRow<'a> {
             first_trace: trace(&self.first_trace),
             last_good_trace: self.last_good_trace.as_deref().map(trace),
             facts: TargetFacts {
-                id: self.subject_id,
-                name: self.target_name.into_owned(),
+                id: subject.0,
+                name: self.subject_name.into_owned(),
                 tenant: self.tenantid.into_owned(),
                 ..TargetFacts::default()
             },
@@ -309,6 +309,7 @@ impl<'a> IncidentRow<'a> {
 #[diesel(table_name = incidents)]
 pub(super) struct BareIncident {
     id: i64,
+    subject_kind: String,
     subject_id: i64,
     reason: String,
     description: String,
@@ -323,9 +324,10 @@ impl BareIncident {
     }
 
     pub(super) fn into_incident(self) -> Incident {
+        let subject = SubjectId::of_row(&self.subject_kind, self.subject_id);
         Incident {
             id: self.id,
-            target_id: TargetId(self.subject_id),
+            subject,
             started_at: UtcMs(self.started_at),
             ended_at: self.ended_at.map(UtcMs),
             ended_by: self.ended_by.and_then(|e| e.parse().ok()),
@@ -333,7 +335,7 @@ impl BareIncident {
             description: self.description,
             first_trace: Trace::default(),
             last_good_trace: None,
-            facts: TargetFacts { id: self.subject_id, ..TargetFacts::default() },
+            facts: TargetFacts { id: subject.0, ..TargetFacts::default() },
         }
     }
 }

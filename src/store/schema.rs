@@ -71,7 +71,7 @@ diesel::table! {
         ended_by -> Nullable<Text>,
         first_trace -> Text,
         last_good_trace -> Nullable<Text>,
-        target_name -> Text,
+        subject_name -> Text,
         tenantid -> Text,
     }
 }
@@ -127,6 +127,20 @@ diesel::table! {
         retry_for_ms -> BigInt,
         remind_ms -> Nullable<BigInt>,
         templates -> Nullable<Text>,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// Who skypunch is at identity services; written by people.
+    credentials (id) {
+        id -> BigInt,
+        name -> Text,
+        tenantid -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+        params -> Nullable<Text>,
+        enabled -> Bool,
         updated_at -> BigInt,
     }
 }

@@ -93,7 +93,7 @@ impl World {
     }
 
     fn records(&self, id: i64) -> Vec<Recorded> {
-        self.seen.0.lock().unwrap().iter().filter(|r| r.target_id == TargetId(id)).cloned().collect()
+        self.seen.0.lock().unwrap().iter().filter(|r| r.subject == TargetId(id).into()).cloned().collect()
     }
 
     fn verdicts(&self, id: i64) -> Vec<Verdict> {

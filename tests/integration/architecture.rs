@@ -29,7 +29,9 @@ fn may_use(part: &'static str) -> Vec<&'static str> {
     let below = |end: &str| PARTS.iter().copied().take_while(|p| *p != end).collect::<Vec<_>>();
     match part {
         // Side by side: none uses another.
-        "config" | "probe" | "openstack" | "notify" | "store" | "board" => below("config"),
+        "config" | "probe" | "notify" | "store" | "board" => below("config"),
+        // A login is an exchange of the prober's whose answer is kept.
+        "openstack" => [below("config"), vec!["probe"]].concat(),
         "logging" => [below("net"), vec!["config"]].concat(),
         // What daemon and command-line tool share: types and the client.
         "control" => vec!["model"],

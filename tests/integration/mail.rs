@@ -227,7 +227,7 @@ async fn trouble_with_login_and_certificate_is_told_without_the_password() {
         result
     };
     let good = file.to_str().unwrap();
-    let SendResult::Permanent { why, .. } = send(with("wrong-Secret", good)).await else { panic!() };
+    let SendResult::Transient { why, .. } = send(with("wrong-Secret", good)).await else { panic!() };
     assert!(why.contains("AUTH PLAIN as skypunch@mail.test: 535 5.7.8"), "{why}");
 
     let stranger = other.file();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use skypunch::config::{self, DatabaseUrl, KEYS, LogFormat, LogLevel, LogResults, Settings, SettingsError, TlsMode};
+use skypunch::model::credential::CredentialDefinition;
 use skypunch::model::definition::Definition;
 use skypunch::model::notifier::{NotifierDefinition, any_type};
 use skypunch::model::targets_file::parse;
@@ -352,12 +353,26 @@ fn the_example_files_fit_together() {
 
     // Every key of a target is there, and the commented ones read back too, alternatives one by one.
     for key in skypunch::model::definition::KEYS {
-        assert!(text.contains(&format!("{key} = ")) || *key == "credential", "{key} is not in the example");
+        assert!(text.contains(&format!("{key} = ")), "{key} is not in the example");
     }
     for key in NotifierDefinition::KEYS {
         assert!(text.contains(&format!("{key} = ")), "{key} is not in the example");
     }
-    let (of_targets, of_notifiers) = text.split_once("# [[notifier]]\n").unwrap();
+    let (of_targets, rest) = text.split_once("# [[notifier]]\n").unwrap();
+    let (of_notifiers, of_credentials) = rest.split_once("# [[credential]]\n").unwrap();
+    for key in CredentialDefinition::KEYS {
+        assert!(of_credentials.contains(&format!("{key} = ")), "{key} is not in the example");
+    }
+    each_line_reads(of_credentials, "credential", CredentialDefinition::KEYS, &["name"]);
+    each_line_reads(of_targets, "target", &["credential"], &["name", "url"]);
+    let login = of_credentials.lines().find_map(|l| l.strip_prefix("# params = ")).unwrap();
+    let file = parse(&format!("[[credential]]\nname = 'c'\nparams = {login}"), &any_type).unwrap();
+    file.credentials[0].definition::<CredentialDefinition>().unwrap().validate().unwrap();
+    let lines: Vec<&str> = of_targets.lines().filter_map(|l| l.strip_prefix("# ")).collect();
+    let at = lines.iter().position(|l| *l == "authn = \"OPENSTACK\"").unwrap();
+    let catalog = lines.iter().find(|l| l.starts_with("url = \"openstack:")).unwrap();
+    let target = format!("[[target]]\nname = 't'\n{catalog}\n{}\n{}", lines[at], lines[at + 1]);
+    parse(&target, &any_type).unwrap().targets[0].definition::<Definition>().unwrap().validate().unwrap();
     each_line_reads(of_targets, "target", skypunch::model::definition::KEYS, &["name", "url"]);
     each_line_reads(of_notifiers, "notifier", NotifierDefinition::KEYS, &["name", "type", "address"]);
 }
@@ -366,7 +381,8 @@ fn the_example_files_fit_together() {
 fn each_line_reads(text: &str, what: &str, keys: &[&str], needed: &[&str]) {
     for line in text.lines().filter_map(|l| l.strip_prefix("# ")) {
         let Some((key, _)) = line.split_once(" = ") else { continue };
-        if keys.contains(&key) && !key.starts_with("authn") {
+        let of_catalog = line.starts_with("url = \"openstack:");
+        if keys.contains(&key) && !key.starts_with("authn") && !of_catalog {
             let base = needed.iter().filter(|k| **k != key).map(|k| format!("{k} = 'http://a/'\n"));
             let one = format!("[[{what}]]\n{}{line}", base.collect::<String>());
             assert!(parse(&one, &any_type).is_ok(), "{one}: {:?}", parse(&one, &any_type));

@@ -2,11 +2,11 @@
 -- be run twice; MySQL has no ADD COLUMN IF NOT EXISTS.
 SET @statement = IF(
     (SELECT COUNT(*) FROM information_schema.columns
-     WHERE table_schema = DATABASE() AND table_name = 'incidents' AND column_name = 'target_name') = 0,
-    'ALTER TABLE incidents ADD COLUMN target_name VARCHAR(255) NOT NULL DEFAULT '''', ADD COLUMN tenantid VARCHAR(255) NOT NULL DEFAULT ''''',
+     WHERE table_schema = DATABASE() AND table_name = 'incidents' AND column_name = 'subject_name') = 0,
+    'ALTER TABLE incidents ADD COLUMN subject_name VARCHAR(255) NOT NULL DEFAULT '''', ADD COLUMN tenantid VARCHAR(255) NOT NULL DEFAULT ''''',
     'DO 0');
 PREPARE change_incidents FROM @statement;
 EXECUTE change_incidents;
 DEALLOCATE PREPARE change_incidents;
-UPDATE incidents i JOIN targets t ON t.id = i.subject_id SET i.target_name = t.name, i.tenantid = t.tenantid
+UPDATE incidents i JOIN targets t ON t.id = i.subject_id SET i.subject_name = t.name, i.tenantid = t.tenantid
 WHERE i.subject_kind = 'target';

@@ -1,2 +1,2 @@
 ALTER TABLE incidents DROP COLUMN tenantid;
-ALTER TABLE incidents DROP COLUMN target_name;
+ALTER TABLE incidents DROP COLUMN subject_name;

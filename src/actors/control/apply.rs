@@ -1,4 +1,4 @@
-//! `/v1/apply`: brings targets and notifiers into the form of a file, or says what that would change.
+//! `/v1/apply`: brings targets, notifiers and credentials into the form of a file, or says what that would change.
 
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
@@ -9,10 +9,11 @@ use super::error::ApiError;
 use super::reads::ask;
 use super::{Context, peer};
 use crate::control::api::{Action, ApplyReport, ApplyRequest, Change, FieldChange, Kind};
+use crate::model::credential::{CredentialDefinition, CredentialKey, missing, named_clouds};
 use crate::model::defined::Defined;
 use crate::model::definition::{Definition, Problem};
 use crate::model::notifier::{NotifierDefinition, TypeCheck};
-use crate::model::plan::{Edits, Planned, PlannedAction, Unplannable, plan};
+use crate::model::plan::{Edits, Planned, PlannedAction, Unplannable, afterwards, plan};
 use crate::model::targets_file::Entry;
 
 pub async fn apply(
@@ -20,33 +21,50 @@ pub async fn apply(
     request: HttpRequest,
     body: web::Json<ApplyRequest>,
 ) -> Result<web::Json<ApplyReport>, ApiError> {
-    let ApplyRequest { targets, notifiers, plan: plan_only, prune } = body.into_inner();
+    let ApplyRequest { targets, notifiers, credentials, plan: plan_only, prune } = body.into_inner();
     let types = std::sync::Arc::clone(&context.types);
     let mut wrong = Vec::new();
     let targets = entries::<Definition>(targets, &*types, &mut wrong);
     let notifiers = entries::<NotifierDefinition>(notifiers, &*types, &mut wrong);
+    let credentials = entries::<CredentialDefinition>(credentials, &*types, &mut wrong);
     if !wrong.is_empty() {
         return Err(unplannable(wrong));
     }
     let now = context.clock.utc_now();
-    let (targets, notifiers) = ask(&context, move |store| {
-        let (there, told) = (store.load_definitions()?, store.load_notifiers()?);
-        let planned = (plan(&there, &targets, prune, &*types), plan(&told, &notifiers, prune, &*types));
-        let (mut targets, mut notifiers) = match planned {
-            (Ok(targets), Ok(notifiers)) => (targets, notifiers),
-            (a, b) => return Ok(Err([a.err(), b.err()].into_iter().flatten().flatten().collect())),
+    let (targets, notifiers, credentials, mut warnings, clouds) = ask(&context, move |store| {
+        let (there, told, logins) = (store.load_definitions()?, store.load_notifiers()?, store.load_credentials()?);
+        let planned = (
+            plan(&there, &targets, prune, &*types),
+            plan(&told, &notifiers, prune, &*types),
+            plan(&logins, &credentials, prune, &*types),
+        );
+        let (mut targets, mut notifiers, mut credentials) = match planned {
+            (Ok(targets), Ok(notifiers), Ok(credentials)) => (targets, notifiers, credentials),
+            (a, b, c) => return Ok(Err([a.err(), b.err(), c.err()].into_iter().flatten().flatten().collect())),
         };
+        let warnings: Vec<String> = missing(afterwards(&there, &targets), afterwards(&logins, &credentials))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let clouds = named_clouds(afterwards(&there, &targets));
         if !plan_only {
-            let applied = store.apply(&Edits::of(&targets), &Edits::of(&notifiers), now)?;
+            let edits = (Edits::of(&targets), Edits::of(&notifiers), Edits::of(&credentials));
+            let applied = store.apply(&edits.0, &edits.1, &edits.2, now)?;
             number(&mut targets, &applied.inserted);
             number(&mut notifiers, &applied.inserted_notifiers);
+            number(&mut credentials, &applied.inserted_credentials);
         }
-        Ok(Ok((targets, notifiers)))
+        Ok(Ok((targets, notifiers, credentials, warnings, clouds)))
     })
     .await?
     .map_err(unplannable)?;
+    for named in clouds {
+        let read = context.identities.login(&CredentialKey::Cloud(named.cloud.clone())).await;
+        warnings.extend(read.err().map(|e| named.unusable(&e.sentence)));
+    }
     let changes: Vec<Change> = (targets.into_iter().map(|p| change(Kind::Target, p)))
         .chain(notifiers.into_iter().map(|p| change(Kind::Notifier, p)))
+        .chain(credentials.into_iter().map(|p| change(Kind::Credential, p)))
         .collect();
     if !plan_only {
         let (uid, pid) = peer::of(&request);
@@ -55,7 +73,7 @@ pub async fn apply(
             "changed" => changed, "prune" => prune);
         in_force(&context).await?;
     }
-    Ok(web::Json(ApplyReport { changes, applied: !plan_only }))
+    Ok(web::Json(ApplyReport { changes, applied: !plan_only, warnings }))
 }
 
 fn entries<D: Defined>(all: Vec<Map<String, Value>>, types: &TypeCheck, wrong: &mut Vec<Unplannable>) -> Vec<Entry> {
@@ -96,12 +114,12 @@ fn change<D: Defined>(kind: Kind, planned: Planned<D>) -> Change {
 }
 
 fn unplannable(wrong: Vec<Unplannable>) -> ApiError {
-    let whats: Vec<&str> = wrong.iter().map(|w| w.what).collect();
-    let what = match (whats.contains(&"target"), whats.contains(&"notifier")) {
-        (_, false) => "targets",
-        (false, true) => "notifiers",
-        (true, true) => "targets and notifiers",
-    };
+    let whats: Vec<String> = ["target", "notifier", "credential"]
+        .iter()
+        .filter(|what| wrong.iter().any(|w| w.what == **what))
+        .map(|what| format!("{what}s"))
+        .collect();
+    let what = whats.join(" and ");
     let problems = wrong
         .into_iter()
         .flat_map(|w| {

@@ -88,6 +88,7 @@ fn status_of(context: &Context) -> Status {
             sending: health.sending.load(Relaxed) as u64,
             invalid: invalid_notifiers(board),
         },
+        credentials: super::logins::counts(context),
         database: Database {
             kind: context.database.0.clone(),
             url: context.database.1.clone(),

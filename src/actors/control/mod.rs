@@ -10,8 +10,11 @@
 mod apply;
 mod asked;
 mod changes;
+mod credentials;
 mod daemon;
 mod error;
+mod login_test;
+mod logins;
 mod notifiers;
 mod peer;
 mod reads;
@@ -30,6 +33,7 @@ use slog::Logger;
 use tokio::sync::Notify;
 
 use super::databases::{Database, LocalDatabase};
+use super::identity::Identities;
 use super::notifier::NotifierActor;
 use super::supervisor::Supervisor;
 use super::watcher::Watcher;
@@ -79,6 +83,8 @@ pub struct Context {
     pub catalogue: Arc<Catalogue>,
     /// Sends samples.
     pub notifier: Addr<NotifierActor>,
+    /// Tokens, and who logs in.
+    pub identities: Arc<Identities>,
 }
 
 /// Where the daemon is in its life; clones share it.
@@ -193,6 +199,17 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/v1/notifier-types/{type}").route(web::get().to(notifiers::one_type)))
         .service(at("/v1/notifiers/{notifier}/enable").route(web::post().to(notifiers::enable)))
         .service(at("/v1/notifiers/{notifier}/disable").route(web::post().to(notifiers::disable)))
+        .service(at("/v1/credentials").route(web::get().to(credentials::list)).route(web::post().to(credentials::add)))
+        .service(
+            at("/v1/credentials/{credential}")
+                .route(web::get().to(credentials::one))
+                .route(web::patch().to(credentials::edit))
+                .route(web::delete().to(credentials::remove)),
+        )
+        .service(at("/v1/credentials/{credential}/enable").route(web::post().to(credentials::enable)))
+        .service(at("/v1/credentials/{credential}/disable").route(web::post().to(credentials::disable)))
+        .service(at("/v1/credentials/{credential}/test").route(web::post().to(login_test::test)))
+        .service(at("/v1/credentials/{credential}/discover").route(web::post().to(login_test::discover)))
         .service(at("/v1/apply").route(web::post().to(apply::apply)))
         .service(at("/v1/export").route(web::get().to(reads::export)))
         .service(at("/v1/incidents").route(web::get().to(reads::incidents)))

@@ -14,8 +14,11 @@ use crate::control::api::{
     Exported, HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, TargetDetail, TargetFilter,
     TargetRef, TargetStatus, TargetSummary, Told,
 };
+use crate::model::auth::Auth;
+use crate::model::credential::{CredentialKey, CredentialRef, OpenStackAuth};
 use crate::model::incident::Incident;
 use crate::model::notifier::Notification;
+use crate::model::subject::SubjectKind;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 use crate::store::{IncidentFilter, StoreError};
@@ -77,6 +80,14 @@ pub async fn detail(context: &Context, id: TargetId) -> Result<TargetDetail, Api
     let Some(entry) = context.board.get(id) else {
         return Err(ApiError::new(404, format!("there is no target {id}")));
     };
+    let cloud = match entry.lock().target.as_ref().and_then(|t| t.auth.credential()) {
+        Some(CredentialRef::Cloud(name)) => Some(CredentialKey::Cloud(name.clone())),
+        _ => None,
+    };
+    let unusable = match &cloud {
+        Some(key) => context.identities.login(key).await.err().map(|e| e.sentence),
+        None => None,
+    };
     let (mut detail, open, name) = {
         let data = entry.lock();
         let problems = data.invalid.as_ref().map(|row| row.1.clone()).unwrap_or_default();
@@ -85,6 +96,8 @@ pub async fn detail(context: &Context, id: TargetId) -> Result<TargetDetail, Api
             status: TargetStatus::from(&data.state),
             open_incident: None,
             problems,
+            login: data.target.as_ref().and_then(|t| super::logins::of_target(context, t)),
+            warnings: warnings(context, &data).into_iter().chain(unusable).collect(),
             definition: data.definition().to_json(),
         };
         (detail, data.state.incident, data.name())
@@ -96,7 +109,8 @@ pub async fn detail(context: &Context, id: TargetId) -> Result<TargetDetail, Api
             Some(incident) => incident_summary(&incident, Some(&name)),
             None => IncidentSummary {
                 id: open.id,
-                target_id: id,
+                subject_kind: SubjectKind::Target,
+                target_id: Some(id),
                 name: name.1,
                 tenantid: name.0,
                 started_at: open.started_at,
@@ -108,6 +122,16 @@ pub async fn detail(context: &Context, id: TargetId) -> Result<TargetDetail, Api
         });
     }
     Ok(detail)
+}
+
+/// What a target's login lacks, or should be known of it.
+fn warnings(context: &Context, data: &EntryData) -> Vec<String> {
+    let Some(Auth::OpenStack(auth)) = data.target.as_ref().map(|t| &t.auth) else { return Vec::new() };
+    let warning = match auth {
+        OpenStackAuth::Shared(credential) => context.board.credentials.named(credential).err(),
+        OpenStackAuth::Own(login) => login.warning().map(str::to_owned),
+    };
+    warning.into_iter().collect()
 }
 
 pub async fn history(
@@ -129,7 +153,7 @@ pub async fn incidents(context: web::Data<Context>, query: Asked<IncidentQuery>)
     let rows = ask(&context, move |store| store.incidents(&filter, limit)).await?;
     let names: HashMap<TargetId, (String, String)> =
         context.board.all().into_iter().map(|(id, entry)| (id, entry.lock().name())).collect();
-    Ok(web::Json(rows.iter().map(|i| incident_summary(i, names.get(&i.target_id))).collect()))
+    Ok(web::Json(rows.iter().map(|i| incident_summary(i, i.subject.target().and_then(|id| names.get(&id)))).collect()))
 }
 
 pub async fn incident(context: web::Data<Context>, path: web::Path<String>) -> Answer<IncidentDetail> {
@@ -138,7 +162,7 @@ pub async fn incident(context: web::Data<Context>, path: web::Path<String>) -> A
     let (incident, notifications) =
         ask(&context, move |store| Ok((store.incident(id)?, store.notifications(id)?))).await?;
     let incident = incident.ok_or_else(missing)?;
-    let name = context.board.get(incident.target_id).map(|e| e.lock().name());
+    let name = incident.subject.target().and_then(|id| context.board.get(id)).map(|e| e.lock().name());
     Ok(web::Json(IncidentDetail {
         summary: incident_summary(&incident, name.as_ref()),
         first_trace: incident.first_trace,
@@ -168,19 +192,24 @@ pub async fn export(context: web::Data<Context>) -> Answer<Exported> {
     definitions.sort_by(|a, b| (&a.tenantid, &a.name).cmp(&(&b.tenantid, &b.name)));
     let mut notifiers = ask(&context, |store| store.load_notifiers()).await?;
     notifiers.sort_by(|a, b| (&a.tenantid, &a.name).cmp(&(&b.tenantid, &b.name)));
+    let mut credentials = ask(&context, |store| store.load_credentials()).await?;
+    credentials.sort_by(|a, b| (&a.tenantid, &a.name).cmp(&(&b.tenantid, &b.name)));
     Ok(web::Json(Exported {
         targets: definitions.iter().map(|d| d.to_json()).collect(),
         notifiers: notifiers.iter().map(|d| d.to_json()).collect(),
+        credentials: credentials.iter().map(|d| d.to_json()).collect(),
     }))
 }
 
 /// `known`: tenant and name of the target, where it is still there.
 fn incident_summary(incident: &Incident, known: Option<&(String, String)>) -> IncidentSummary {
+    let subject = incident.subject;
     let then = (incident.facts.tenant.clone(), incident.facts.name.clone());
     let (tenantid, name) = known.cloned().unwrap_or(then);
     IncidentSummary {
         id: incident.id,
-        target_id: incident.target_id,
+        subject_kind: subject.kind(),
+        target_id: subject.target(),
         name,
         tenantid,
         started_at: incident.started_at,

@@ -21,6 +21,7 @@ use crate::model::outbox::{Attempt, Book, Contents, Known, Progress, Transition}
 use crate::model::reason::Verdict;
 use crate::model::reference::TargetRef;
 use crate::model::state::Status;
+use crate::model::subject::SubjectId;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 use crate::notify::channel::Channels;
@@ -153,7 +154,8 @@ impl Engine {
 
     /// Targets that flap and are no longer watched will not settle.
     fn forget_gone(&self, book: &mut Book) {
-        let gone: Vec<TargetId> = book.flapping().filter(|id| !self.parts.board.is_watched(*id)).collect();
+        let unwatched = |id: &SubjectId| id.target().is_some_and(|id| !self.parts.board.is_watched(id));
+        let gone: Vec<SubjectId> = book.flapping().filter(unwatched).collect();
         for target in gone {
             book.target_gone(self.now(), target);
         }
@@ -168,7 +170,8 @@ impl Engine {
 
     /// Parents that a child's failure waits for are probed at once, once; what their probe found is told to the book.
     fn ask_parents(&mut self, book: &Book) {
-        let waits: Vec<(TargetId, UtcMs)> = book.waiting_for_parents().collect();
+        let waiting = book.waiting_for_parents().filter_map(|(parent, at)| Some((parent.target()?, at)));
+        let waits: Vec<(TargetId, UtcMs)> = waiting.collect();
         self.asked.retain(|parent, _| waits.iter().any(|(id, _)| id == parent));
         for (parent, at) in waits {
             if self.asked.insert(parent, at).is_none() {
@@ -209,7 +212,7 @@ impl Engine {
                 Status::Unknown => Verdict::Unknown,
             };
             let started = UtcMs(updated.0 - i64::from(latency.unwrap_or(0)) / 1000);
-            book.parent_seen(self.now(), parent, started, verdict);
+            book.parent_seen(self.now(), parent.into(), started, verdict);
         }
     }
 

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::model::message::TargetFacts;
 use crate::model::notifier::Matched;
 use crate::model::outbox::{Changes, Dispatch, Mark, Notice, Pace, Saved, Standing, Transition, TransitionKind};
+use crate::model::subject::SubjectId;
 use crate::model::target::TargetId;
 use crate::store::state_db::{EventKind, EventRecord, KeptRow, Outbox, OutboxChanges, OutboxRow};
 
@@ -37,7 +38,7 @@ pub fn to_rows(changes: &Changes) -> serde_json::Result<OutboxChanges> {
         keep(DISPATCH, d.id, text(d)?);
     }
     for s in &changes.standings {
-        keep(STANDING, s.target_id.0, text(s)?);
+        keep(STANDING, s.subject.0, text(s)?);
     }
     for p in &changes.paces {
         keep(PACE, p.notifier.0, text(p)?);
@@ -77,12 +78,13 @@ pub fn transition(event: &EventRecord, parent: impl Fn(&TargetFacts) -> Option<T
         event_id: event.id,
         incident_id: event.incident_id,
         target: Matched {
-            id: event.target_id,
+            id: event.subject,
             name: event.facts.name.clone(),
             tenant: event.facts.tenant.clone(),
             tags: event.facts.tags.clone(),
+            users: event.facts.users.clone(),
         },
-        parent: parent(&event.facts),
+        parent: parent(&event.facts).map(SubjectId::from),
         kind: match event.kind {
             EventKind::Opened => TransitionKind::Opened,
             EventKind::Recovered => TransitionKind::Recovered,
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn what_is_stored_is_read_back() {
         let standing = Standing {
-            target_id: TargetId(3),
+            subject: SubjectId(3),
             parent: None,
             open: None,
             last_incident: 9,

@@ -11,6 +11,7 @@ use super::rows::{DISPATCH, dispatch_of};
 use crate::board::Board;
 use crate::model::notifier::Notification;
 use crate::model::outbox::{Notice, NoticeState};
+use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 use crate::store::state_db::OutboxRow;
 use crate::store::{StateDb, StoreError};
@@ -60,14 +61,18 @@ pub(super) fn notification(board: &Board, row: &OutboxRow, names: &HashMap<i64, 
     let notice = notice(row)?;
     let notifiers = board.notifiers.all();
     let notifier_name = notifiers.get(&notice.notifier).map(|e| e.row.name.clone()).unwrap_or_default();
-    let target_name = board.get(notice.target_id).and_then(|e| e.lock().target.as_ref().map(|t| t.name.clone()));
+    let target_name = notice
+        .subject
+        .target()
+        .and_then(|id| board.get(id))
+        .and_then(|e| e.lock().target.as_ref().map(|t| t.name.clone()));
     let at = |wanted: bool| notice.finished_at.filter(|_| wanted);
     Some(Notification {
         id: notice.id.0,
         notifier_id: notice.notifier,
         notifier_name,
         incident_id: notice.incident_id,
-        target_id: notice.target_id,
+        target_id: TargetId(notice.subject.0),
         target_name: target_name.or_else(|| names.get(&notice.incident_id).cloned()).unwrap_or_default(),
         event: notice.event.as_str().to_owned(),
         number: notice.number.into(),

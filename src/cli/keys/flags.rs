@@ -55,17 +55,17 @@ key_args! {
     name: "name", "NAME";
     /// Tenant that it belongs to
     tenantid: "tenantid" or "tenant", "TENANT";
-    /// What to probe: http://… or https://…
+    /// What to probe: http://…, https://… or openstack://SERVICE/INTERFACE
     url: "url", "URL";
     /// GET, PUT, POST, DELETE, HEAD, PATCH or OPTIONS
     method: "method", "METHOD";
     /// Request body (`-`: standard input)
     body: "body", "TEXT";
-    /// NONE, BASIC or BEARER
+    /// NONE, BASIC, BEARER or OPENSTACK
     authn: "authn", "KIND";
     /// `-`: from standard input, as user=…,password=… or token=…; or with references: user=a,password=${file:/path}
     authn_parms: "authn-parms" or "authn_parms", "-|REFERENCE";
-    /// Name of a shared credential
+    /// Credential for an OpenStack service: its name, tenant/name, or cloud:NAME of clouds.yaml
     credential: "credential", "NAME";
     /// Status codes that are PASS: 200 or 200-299 or 200,204,301-303
     pass_result: "pass-result" or "pass_result", "CODES";
@@ -145,5 +145,23 @@ key_args! {
     remind_ms: "remind-ms" or "remind_ms", "MS";
     /// Templates instead of the type's own: TOML, a line an event (`-`: from standard input)
     templates: "templates", "TOML|-";
+    }
+}
+
+key_args! {
+    /// A flag for every key of a credential.
+    CredentialKeyArgs,
+    lists of lines {}
+    keys {
+    /// Name, unique within the tenant
+    name: "name", "NAME";
+    /// Tenant that it belongs to
+    tenantid: "tenantid" or "tenant", "TENANT";
+    /// OPENSTACK
+    kind = "type": "type", "TYPE";
+    /// auth_url=…,username=…,password=${file:/path},…: secrets by reference or all of it from standard input (`-`)
+    params: "params", "PARAMS|-";
+    /// Whether it may be used: true or false
+    enabled: "enabled", "BOOL";
     }
 }

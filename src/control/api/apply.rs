@@ -13,10 +13,13 @@ pub struct ApplyRequest {
     /// Those of each notifier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notifiers: Vec<Map<String, Value>>,
+    /// Those of each credential.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<Map<String, Value>>,
     /// Only say what would change.
     #[serde(default)]
     pub plan: bool,
-    /// Delete what is not listed; targets only where some are listed, notifiers likewise.
+    /// Delete what is not listed; targets only where some are listed, notifiers and credentials likewise.
     #[serde(default)]
     pub prune: bool,
 }
@@ -24,13 +27,16 @@ pub struct ApplyRequest {
 /// What was changed, or would be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApplyReport {
-    /// One a target, in the order of the request, deletions last; then the notifiers likewise.
+    /// One a target, in the order of the request, deletions last; then the notifiers and the credentials likewise.
     pub changes: Vec<Change>,
     /// False for a plan.
     pub applied: bool,
+    /// What is not wrong, but should be known, such as credentials that targets name and that there are none of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
-/// What becomes of one target or notifier.
+/// What becomes of one target, notifier or credential.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// What is done.
@@ -57,6 +63,8 @@ pub enum Kind {
     Target,
     /// A notifier.
     Notifier,
+    /// A credential.
+    Credential,
 }
 
 /// What is done with it.
@@ -101,7 +109,7 @@ pub struct FieldChange {
 }
 
 /// The answer to `GET /v1/export`: every definition, as `GET /v1/targets/{ref}` and
-/// `GET /v1/notifiers/{ref}` have it.
+/// the like of notifiers and credentials have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exported {
     /// In the order of tenant and name.
@@ -109,4 +117,7 @@ pub struct Exported {
     /// In the order of tenant and name; without secrets.
     #[serde(default)]
     pub notifiers: Vec<Map<String, Value>>,
+    /// In the order of tenant and name; without secrets.
+    #[serde(default)]
+    pub credentials: Vec<Map<String, Value>>,
 }

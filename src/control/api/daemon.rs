@@ -30,6 +30,9 @@ pub struct Status {
     /// What people are still to be told.
     #[serde(default)]
     pub notifications: Notifications,
+    /// Credentials, and which of them fail.
+    #[serde(default)]
+    pub credentials: CredentialCounts,
     /// The main database.
     pub database: Database,
     /// The definitions in force.
@@ -81,6 +84,26 @@ pub struct TargetCounts {
     pub unknown: u64,
     /// Rows that are wrong and not in force.
     pub invalid: u64,
+}
+
+/// Credentials: rows and what is in use without one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CredentialCounts {
+    /// All.
+    pub total: u64,
+    /// Those with a token.
+    pub valid: u64,
+    /// Those whose logins fail, with why.
+    pub failing: Vec<FailingCredential>,
+}
+
+/// A credential whose logins fail.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FailingCredential {
+    /// Its name, `cloud:NAME` or `target:NAME`.
+    pub name: String,
+    /// Why the last login failed.
+    pub error: String,
 }
 
 /// What the schedule does, since the start of the daemon.

@@ -9,6 +9,7 @@ use crate::model::notifier::{Notification, NotifierId};
 use crate::model::outcome::Phases;
 use crate::model::reason::{Reason, Verdict};
 use crate::model::record::ResultRecord;
+use crate::model::subject::SubjectKind;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 use crate::model::trace::Trace;
@@ -34,9 +35,12 @@ pub struct IncidentSummary {
     /// Time-ordered id.
     #[serde(with = "super::id_string")]
     pub id: i64,
-    /// The target that it is about.
-    pub target_id: TargetId,
-    /// The target's name; of one that is gone, the name that it had when the incident began.
+    /// What it is about: a target, or a credential that targets use.
+    #[serde(default)]
+    pub subject_kind: SubjectKind,
+    /// The target that it is about; `None` for a credential.
+    pub target_id: Option<TargetId>,
+    /// The target's or credential's name; of one that is gone, the name that it had when the incident began.
     pub name: String,
     /// The target's tenant.
     pub tenantid: String,

@@ -5,42 +5,55 @@
 //!  /v1/targets[/{ref}[/enable|…]]      targets.rs     TargetSummary, TargetDetail, Removed, TestLine
 //!  /v1/notifiers[/{ref}[/enable|…]]    notifiers.rs   NotifierSummary, NotifierDetail, RemovedNotifier
 //!  /v1/notifiers/{ref}/test            sample.rs      SampleQuery, SampleLine
+//!  /v1/credentials[/{ref}[/enable|…]]  credentials.rs  CredentialSummary, CredentialDetail, RemovedCredential
+//!  /v1/credentials/{ref}/test|discover login.rs      LoginLine, DiscoverQuery
 //!  /v1/notifier-types[/{type}]         types.rs       NotifierType
 //!  /v1/apply /export                   apply.rs       ApplyRequest, ApplyReport, Exported
 //!  /v1/incidents /history /watch       history.rs     IncidentSummary, IncidentDetail, Told, HistoryRow, WatchLine
 //!  every error                         problem.rs     ProblemDetails (RFC 9457)
-//!  {ref}                               model::reference TargetRef, NotifierRef
+//!  {ref}                               model::reference TargetRef, NotifierRef, CredentialReference
 //! ```
 //!
 //! Times are milliseconds UTC. Ids of incidents and results have 63 bits, more than a JavaScript number holds, and are
 //! written as strings; ids of targets and notifiers are numbers.
 
 mod apply;
+mod credentials;
 mod daemon;
 mod history;
+mod login;
 mod notifiers;
 mod problem;
 mod sample;
 mod targets;
 mod types;
 
-pub use crate::model::reference::{NotifierRef, TargetRef, encode_segment};
+pub use crate::model::reference::{CredentialReference, NotifierRef, TargetRef, encode_segment};
 pub use apply::{Action, ApplyReport, ApplyRequest, Change, Exported, FieldChange, Kind};
+pub use credentials::{
+    CredentialDetail, CredentialFilter, CredentialRemoval, CredentialSource, CredentialState, CredentialStatus,
+    CredentialSummary, RemovedCredential,
+};
 pub use daemon::{
-    Database, DatabaseState, Definitions, InvalidRow, Lateness, Notifications, Persistence, Probes, Reloaded, RunState,
-    Status, Stopping, TargetCounts,
+    CredentialCounts, Database, DatabaseState, Definitions, FailingCredential, InvalidRow, Lateness, Notifications,
+    Persistence, Probes, Reloaded, RunState, Status, Stopping, TargetCounts,
 };
 pub use history::{
     HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, Told, WatchEvent, WatchLine, WatchQuery,
 };
+pub use login::{DiscoverQuery, Granted, LoginLine, LoginResult, LoginStarted};
 pub use notifiers::{NotifierCounts, NotifierDetail, NotifierFilter, NotifierSummary, RemovedNotifier};
 pub use problem::ProblemDetails;
 pub use sample::{SampleEvent, SampleLine, SampleQuery, SampleResult, SampleStarted, SampleStep};
-pub use targets::{Removed, TargetDetail, TargetFilter, TargetStatus, TargetSummary, TestLine, TestStarted};
+pub use targets::{
+    Removed, TargetCredential, TargetDetail, TargetFilter, TargetStatus, TargetSummary, TestLine, TestStarted,
+};
 pub use types::{NotifierAddress, NotifierParam, NotifierType};
 
 /// Media type of one JSON value a line.
 pub const NDJSON: &str = "application/x-ndjson";
+/// Media type of a targets file.
+pub const TOML: &str = "application/toml";
 /// Media type of [`ProblemDetails`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -116,7 +129,9 @@ mod tests {
             id: TargetId(3),
             status: TargetStatus::from(&failed()),
             open_incident: None,
+            login: None,
             problems: Vec::new(),
+            warnings: Vec::new(),
             definition: definition.to_json(),
         };
         let text = serde_json::to_string(&detail).unwrap();

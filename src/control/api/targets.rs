@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::credentials::CredentialStatus;
 use super::history::IncidentSummary;
 use super::problem::ProblemDetails;
 use crate::model::definition::{KEYS, Problem};
@@ -117,11 +118,27 @@ pub struct TargetDetail {
     pub status: TargetStatus,
     /// The incident it is in.
     pub open_incident: Option<IncidentSummary>,
+    /// The credential that it logs in with, and how that is doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<TargetCredential>,
     /// What is wrong with its row; empty when nothing is. The last good form, if there was one, stays in force.
     pub problems: Vec<Problem>,
+    /// What is not wrong, but should be known, such as a credential that there is none of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The definition, as [`crate::model::definition::Definition::to_json`] writes it.
     #[serde(flatten, deserialize_with = "definition_keys")]
     pub definition: Map<String, Value>,
+}
+
+/// The credential that a target logs in with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetCredential {
+    /// Its name, `tenant/name` where it is another tenant's, `cloud:NAME`, or `target:NAME` for the target's own.
+    pub name: String,
+    /// How it is doing.
+    #[serde(flatten)]
+    pub status: CredentialStatus,
 }
 
 /// Keeps the keys of a definition: a flattened map is given those of `target_status` too.

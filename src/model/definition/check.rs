@@ -5,6 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::HIDDEN;
+use crate::model::catalog::{self, CatalogQuery};
 use crate::model::expectation::StatusSet;
 use crate::model::schedule::{GRID, MIN_FREQUENCY};
 use crate::model::target::Method;
@@ -60,8 +61,9 @@ pub(in crate::model) fn odd_flag(value: &str) -> String {
     format!("{} is neither yes nor no: write 1 (yes) or 0 (no)", quoted(value))
 }
 
-pub(in crate::model) fn check_url(s: &str) -> Result<Url, String> {
-    const HOW: &str = "write http://host/path or https://host:port/path";
+/// The URL, and what it asks of the service catalog where it is one of `openstack://…`.
+pub(in crate::model) fn check_url(s: &str) -> Result<(Url, Option<CatalogQuery>), String> {
+    const HOW: &str = "write http://host/path, https://host:port/path or openstack://SERVICE_TYPE/INTERFACE";
     let shown = quoted(&redact_userinfo(s));
     if s.is_empty() {
         return Err(format!("is empty: {HOW}"));
@@ -73,6 +75,11 @@ pub(in crate::model) fn check_url(s: &str) -> Result<Url, String> {
         return Err(format!("{shown} holds a control character"));
     }
     let mut url = Url::parse(s).map_err(|e| format!("{shown} is not a URL ({e}): {HOW}"))?;
+    url.set_fragment(None);
+    if url.scheme() == catalog::SCHEME {
+        let query = CatalogQuery::parse(&url)?;
+        return Ok((url, Some(query)));
+    }
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("{shown} has the scheme {}, which is not known: {HOW}", quoted(url.scheme())));
     }
@@ -85,8 +92,7 @@ pub(in crate::model) fn check_url(s: &str) -> Result<Url, String> {
     if url.port() == Some(0) {
         return Err(format!("{shown} has port 0: write 1 to 65535"));
     }
-    url.set_fragment(None);
-    Ok(url)
+    Ok((url, None))
 }
 
 /// The URL with `***` for what stands before `@` in its authority; works on text that is no URL too.

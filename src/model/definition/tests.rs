@@ -179,3 +179,57 @@ fn a_flag_that_is_written_anew_is_odd_no_more() {
     let problems = d.validate().unwrap_err();
     assert_eq!(problems.iter().map(|p| p.field.as_str()).collect::<Vec<_>>(), ["tls_verify"]);
 }
+
+#[test]
+fn openstack_targets_by_credential_and_by_catalog() {
+    let by = |credential: &str, url: &str| Definition {
+        credential: Some(credential.into()),
+        url: url.into(),
+        tenantid: "7".into(),
+        ..minimal()
+    };
+    let t = by("mycloud", "http://glance:9292/v2/images").validate().unwrap();
+    assert_eq!((t.auth.kind(), t.catalog.is_none()), ("OPENSTACK", true));
+    let shown = t.definition();
+    assert_eq!((shown.authn.as_str(), shown.credential.as_deref()), ("OPENSTACK", Some("mycloud")));
+    let t = by("0/mycloud", "openstack://compute/public,internal?region=R&path=/v2.1").validate().unwrap();
+    let query = t.catalog.clone().unwrap();
+    assert_eq!(
+        (query.service_type.as_str(), query.region.as_deref(), query.path.as_str()),
+        ("compute", Some("R"), "/v2.1")
+    );
+    assert_eq!(t.url.scheme(), "openstack");
+    assert_eq!(t.definition().validate().unwrap(), t);
+    let old = Definition {
+        authn: "OPENSTACK".into(),
+        authn_parms: Some(Secret::new("user=u,password=p,osauthendpoint=http://k/v2.0/tokens,tenantid=t")),
+        ..minimal()
+    };
+    assert_eq!(old.validate().unwrap().definition(), old);
+}
+
+#[test]
+fn openstack_mistakes_are_named() {
+    let headers = |name: &str| Some(format!("{name}: hunter2"));
+    let cases = [
+        (field_of(|d| d.url = "openstack://compute/public".into()), "url: `openstack://compute/public` is looked up"),
+        (field_of(|d| d.url = "openstack://compute/pubic".into()), "url: `pubic` is no interface"),
+        (field_of(|d| d.url = "openstak://compute/public".into()), "openstack://SERVICE_TYPE"),
+        (field_of(|d| d.authn = "OPENSTACK".into()), "authn_parms: OPENSTACK needs a login"),
+        (
+            field_of(|d| (d.headers, d.credential) = (headers("x-auth-token"), Some("c".into()))),
+            "headers: x-auth-token is set here and by authn OPENSTACK",
+        ),
+        (
+            field_of(|d| (d.authn, d.credential) = ("BEARER".into(), Some("c".into()))),
+            "credential: is for authn OPENSTACK",
+        ),
+    ];
+    for (text, part) in cases {
+        assert!(text.contains(part), "{text} should hold {part}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    // One's own token, and Authorization beside a token of Keystone, are one's own affair.
+    Definition { headers: headers("X-Auth-Token"), ..minimal() }.validate().unwrap();
+    Definition { headers: headers("Authorization"), credential: Some("c".into()), ..minimal() }.validate().unwrap();
+}

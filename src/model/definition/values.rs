@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::check::is_secret_header;
 use super::{HIDDEN, Problem, problem};
+use crate::model::params;
 use crate::model::text::quoted;
 
 pub(in crate::model) fn wrong_type(key: &str, value: &Value, wanted: &str) -> Problem {
@@ -111,4 +112,23 @@ pub(in crate::model) fn kept_headers(stored: Option<&str>, written: Option<Strin
         lines.push(left.remove(at));
     }
     Ok(Some(lines.join("\n")))
+}
+
+/// `name=value,…`, or a table of them, where a value may be a list of texts.
+pub(in crate::model) fn params_text(value: &Value) -> Result<Option<String>, Problem> {
+    let Value::Object(map) = value else { return text("params", value) };
+    let pair = |(name, value): (&String, &Value)| match value {
+        Value::String(s) => Ok((name.clone(), s.clone())),
+        Value::Number(_) | Value::Bool(_) => Ok((name.clone(), value.to_string())),
+        Value::Array(words) if words.iter().all(Value::is_string) => {
+            Ok((name.clone(), words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")))
+        }
+        _ => Err(problem("params", format!("the value of {} is no text: write it in quotes", quoted(name)))),
+    };
+    let pairs = map.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| name.contains([',', '=', '"'])) {
+        return Err(problem("params", format!("{} is no name of a parameter", quoted(name))));
+    }
+    let written = params::write(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+    Ok(Some(written.expose().to_owned()))
 }

@@ -90,7 +90,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 /// One that the next batch will hold.
 fn transition(flow: &mut Flow) {
     let status = StatusRecord {
-        target_id: crate::model::target::TargetId(1),
+        subject: crate::model::subject::SubjectId(1),
         state: Default::default(),
         delta: Default::default(),
     };

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{EventKind, Filter, Notifier, NotifierDefinition, NotifierId, TypeCheck};
 use crate::model::definition::check::{MAX_PARMS, check_name, check_tags, odd_flag};
-use crate::model::definition::values::{boolean, duration, integer, list, text, wrong_type};
+use crate::model::definition::values::{boolean, duration, integer, list, params_text, text, wrong_type};
 use crate::model::definition::{HIDDEN, Problem, check, given_twice, lines, problem, unknown_key};
 use crate::model::params;
 use crate::model::text::{nearest, quoted};
@@ -226,22 +226,6 @@ fn shown(address: &str) -> String {
         Some(host) => format!("{host}/{HIDDEN}"),
         None => HIDDEN.into(),
     }
-}
-
-/// `name=value,…`, or a table of them.
-fn params_text(value: &Value) -> Result<Option<String>, Problem> {
-    let Value::Object(map) = value else { return text("params", value) };
-    let pair = |(name, value): (&String, &Value)| match value {
-        Value::String(s) => Ok((name.clone(), s.clone())),
-        Value::Number(_) | Value::Bool(_) => Ok((name.clone(), value.to_string())),
-        _ => Err(problem("params", format!("the value of {} is no text: write it in quotes", quoted(name)))),
-    };
-    let pairs = map.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
-    if let Some((name, _)) = pairs.iter().find(|(name, _)| name.contains([',', '=', '"'])) {
-        return Err(problem("params", format!("{} is no name of a parameter", quoted(name))));
-    }
-    let written = params::write(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-    Ok(Some(written.expose().to_owned()))
 }
 
 /// TOML, or a table that is written as TOML.

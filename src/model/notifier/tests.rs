@@ -113,7 +113,7 @@ fn wrong_values_get_a_sentence_each() {
         (json!({"params": "user=a,user=hunter2"}), "params: `user` is given twice"),
         (json!({"params": "hunter2"}), "params: part 1 has no `=`; write name=value"),
         (json!({"params": 5}), "params: a value of another type"),
-        (json!({"params": {"a": ["hunter2"]}}), "the value of `a` is no text"),
+        (json!({"params": {"a": [{"hunter2": 1}]}}), "the value of `a` is no text"),
         (json!({"params": {"a=b": "hunter2"}}), "`a=b` is no name"),
         (json!({"params": "a=".to_owned() + &"x".repeat(20_000)}), "params: is longer than"),
         (json!({"events": "fail,recovry"}), "events: `recovry` is not an event (did you mean recovery?)"),

@@ -11,7 +11,7 @@ use super::Rules;
 use super::rows::{Dispatch, Mark, Notice, NoticeId, NoticeState, Pace, Standing};
 use crate::model::ids::IdGenerator;
 use crate::model::notifier::{EventKind, Notifier, NotifierId};
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 /// Everything that state.db keeps of the outbox.
@@ -45,7 +45,7 @@ pub struct Changes {
     /// To be deleted.
     pub gone_dispatches: Vec<i64>,
     /// To be deleted.
-    pub gone_standings: Vec<TargetId>,
+    pub gone_standings: Vec<SubjectId>,
     /// To be deleted.
     pub gone_paces: Vec<NotifierId>,
     /// To be stored always.
@@ -59,7 +59,7 @@ pub struct Book {
     pub(super) notifiers: BTreeMap<NotifierId, Notifier>,
     pub(super) notices: HashMap<NoticeId, Notice>,
     pub(super) dispatches: BTreeMap<i64, Dispatch>,
-    pub(super) standings: HashMap<TargetId, Standing>,
+    pub(super) standings: HashMap<SubjectId, Standing>,
     pub(super) paces: HashMap<NotifierId, Pace>,
     pub(super) mark: Mark,
     pub(super) index: Index,
@@ -72,17 +72,17 @@ pub struct Book {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// By target: all.
-    pub by_target: HashMap<TargetId, BTreeSet<NoticeId>>,
+    pub by_target: HashMap<SubjectId, BTreeSet<NoticeId>>,
     /// By incident: all.
     pub by_incident: HashMap<i64, BTreeSet<NoticeId>>,
     /// By notifier and target: those that are not final, in order.
-    pub lines: HashMap<(NotifierId, TargetId), BTreeSet<NoticeId>>,
+    pub lines: HashMap<(NotifierId, SubjectId), BTreeSet<NoticeId>>,
     /// By notifier: owed.
     pub owed: HashMap<NotifierId, BTreeSet<NoticeId>>,
     /// By dispatch: its members.
     pub members: HashMap<i64, BTreeSet<NoticeId>>,
     /// By parent: not attempted.
-    pub waiting: HashMap<TargetId, BTreeSet<NoticeId>>,
+    pub waiting: HashMap<SubjectId, BTreeSet<NoticeId>>,
     /// By the parent's incident: held by it or merged into it.
     pub held: HashMap<i64, BTreeSet<NoticeId>>,
     /// Held until a time.
@@ -92,18 +92,18 @@ pub(super) struct Index {
     /// By notifier: messages on their way.
     pub under_way: HashMap<NotifierId, BTreeSet<i64>>,
     /// Targets that flap.
-    pub flapping: BTreeSet<TargetId>,
+    pub flapping: BTreeSet<SubjectId>,
 }
 
 #[derive(Debug, Default)]
 struct Dirty {
     notices: BTreeSet<NoticeId>,
     dispatches: BTreeSet<i64>,
-    standings: BTreeSet<TargetId>,
+    standings: BTreeSet<SubjectId>,
     paces: BTreeSet<NotifierId>,
     done_notices: Vec<NoticeId>,
     gone_dispatches: Vec<i64>,
-    gone_standings: Vec<TargetId>,
+    gone_standings: Vec<SubjectId>,
     gone_paces: Vec<NotifierId>,
     mark: bool,
 }
@@ -130,10 +130,10 @@ fn set_time(times: &mut BTreeSet<(UtcMs, NoticeId)>, time: (UtcMs, NoticeId), on
 impl Index {
     fn note(&mut self, n: &Notice, on: bool) {
         let (id, state) = (n.id, n.state);
-        set(&mut self.by_target, n.target_id, id, on);
+        set(&mut self.by_target, n.subject, id, on);
         set(&mut self.by_incident, n.incident_id, id, on);
         if state.is_open() {
-            set(&mut self.lines, (n.notifier, n.target_id), id, on);
+            set(&mut self.lines, (n.notifier, n.subject), id, on);
         }
         if state == NoticeState::Owed {
             set(&mut self.owed, n.notifier, id, on);
@@ -186,9 +186,9 @@ impl Book {
         }
         for standing in saved.standings {
             if standing.flapping.is_some() {
-                book.index.flapping.insert(standing.target_id);
+                book.index.flapping.insert(standing.subject);
             }
-            book.standings.insert(standing.target_id, standing);
+            book.standings.insert(standing.subject, standing);
         }
         book.paces.extend(saved.paces.into_iter().map(|p| (p.notifier, p)));
         let now = book.see(now);
@@ -254,7 +254,7 @@ impl Book {
 
     /// Where a target stands, if anything is known of it here.
     #[must_use]
-    pub fn standing(&self, target: TargetId) -> Option<&Standing> {
+    pub fn standing(&self, target: SubjectId) -> Option<&Standing> {
         self.standings.get(&target)
     }
 
@@ -317,7 +317,7 @@ impl Book {
     }
 
     pub(super) fn put_standing(&mut self, standing: Standing) {
-        let target = standing.target_id;
+        let target = standing.subject;
         if standing.flapping.is_some() {
             self.index.flapping.insert(target);
         } else {
@@ -329,7 +329,7 @@ impl Book {
         self.standings.insert(target, standing);
     }
 
-    pub(super) fn forget_standing(&mut self, target: TargetId) {
+    pub(super) fn forget_standing(&mut self, target: SubjectId) {
         if self.standings.remove(&target).is_some() {
             self.index.flapping.remove(&target);
             self.dirty.standings.remove(&target);

@@ -3,7 +3,7 @@
 
 use super::book::Book;
 use super::rows::NoticeId;
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 /// A step back up to this is taken as no step: time stands still for a moment.
@@ -51,7 +51,7 @@ impl Book {
             pace.last_fresh = pace.last_fresh.map(moved);
             self.put_pace(pace);
         }
-        let targets: Vec<TargetId> = self.standings.keys().copied().collect();
+        let targets: Vec<SubjectId> = self.standings.keys().copied().collect();
         for target in targets {
             if let Some(mut standing) = self.standings.get(&target).cloned() {
                 standing.changes.iter_mut().for_each(|t| *t = moved(*t));

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::book::Book;
 use super::clock::ms_since;
+use super::route::sees;
 use super::rows::{Dispatch, Notice, NoticeId, NoticeState};
 use crate::model::incident::Incident;
 use crate::model::message::{Item, Message, MessageKind, TargetFacts};
@@ -118,6 +119,14 @@ impl Book {
         if more > 0 {
             children.push(format!("… and {more} more"));
         }
+        let target = known
+            .facts
+            .get(&n.event_id)
+            .cloned()
+            .unwrap_or_else(|| TargetFacts { id: n.subject.0, ..TargetFacts::default() });
+        if n.failing {
+            children.extend(self.users_seen(n, &target));
+        }
         let traced = incident.filter(|_| detailed);
         let good = traced.and_then(|i| i.last_good_trace.as_ref());
         Item {
@@ -137,11 +146,7 @@ impl Book {
             reason: incident.map(|i| i.reason.as_str().to_owned()).unwrap_or_default(),
             description: incident.map(|i| i.description.clone()).unwrap_or_default(),
             cause: incident.map(|i| cause(&i.description, i.reason)).unwrap_or_default(),
-            target: known
-                .facts
-                .get(&n.event_id)
-                .cloned()
-                .unwrap_or_else(|| TargetFacts { id: n.target_id.0, ..TargetFacts::default() }),
+            target,
             trace: traced.map(|i| i.first_trace.lines()).unwrap_or_default(),
             last_good_trace: good.map(|t| t.lines()).unwrap_or_default(),
             changed: traced.zip(good).map(|(i, good)| differences(good, &i.first_trace)).unwrap_or_default(),
@@ -149,11 +154,23 @@ impl Book {
         }
     }
 
+    /// The targets that use a credential, as far as the notifier is told of them.
+    fn users_seen(&self, n: &Notice, credential: &TargetFacts) -> Vec<String> {
+        let Some(notifier) = self.notifiers.get(&n.notifier) else { return Vec::new() };
+        let seen: Vec<&str> =
+            credential.users.iter().filter(|user| sees(notifier, user)).map(|user| user.name.as_str()).collect();
+        let mut names: Vec<String> = seen.iter().take(CHILDREN).map(|name| (*name).to_owned()).collect();
+        if seen.len() > CHILDREN {
+            names.push(format!("… and {} more", seen.len() - CHILDREN));
+        }
+        names
+    }
+
     /// The incident under whose id a receiver that keeps incidents has the one that `n` is about. Notices of a target stay
     /// here while it fails or flaps.
     fn alert_of(&self, n: &Notice) -> i64 {
         let (mut flapping, mut settled) = (None, HashMap::new());
-        for id in self.index.by_target.get(&n.target_id).into_iter().flatten().take_while(|id| **id <= n.id) {
+        for id in self.index.by_target.get(&n.subject).into_iter().flatten().take_while(|id| **id <= n.id) {
             let Some(told) = self.notices.get(id).filter(|told| told.notifier == n.notifier) else { continue };
             let incident = told.incident_id;
             match told.event {
@@ -180,7 +197,7 @@ impl Book {
     fn references(&self, row: &Dispatch, notices: &[&Notice]) -> Vec<String> {
         let mut before: Vec<(NoticeId, &str)> = Vec::new();
         for n in notices {
-            for id in self.index.by_target.get(&n.target_id).into_iter().flatten().take_while(|id| **id < n.id) {
+            for id in self.index.by_target.get(&n.subject).into_iter().flatten().take_while(|id| **id < n.id) {
                 let Some(told) = self.notices.get(id) else { continue };
                 let belongs = told.incident_id == n.incident_id
                     || (n.event == EventKind::Settled && told.event == EventKind::Flapping);

@@ -14,21 +14,21 @@ use super::book::Book;
 use super::rows::{Notice, NoticeId, NoticeState, Open, Standing, Transition, TransitionKind};
 use super::{sees, wants};
 use crate::model::notifier::{EventKind, Notifier, NotifierId};
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 /// A notice to be: what differs from one to the next.
 pub(super) struct Draft {
     pub notifier: NotifierId,
     pub incident_id: i64,
-    pub target_id: TargetId,
+    pub subject: SubjectId,
     pub event: EventKind,
     pub number: u32,
     pub event_id: i64,
     pub at: UtcMs,
     pub failing: bool,
     pub changes: u32,
-    pub parent: Option<TargetId>,
+    pub parent: Option<SubjectId>,
 }
 
 impl Book {
@@ -69,7 +69,7 @@ impl Book {
                     Draft {
                         notifier,
                         incident_id: t.incident_id,
-                        target_id: t.target.id,
+                        subject: t.target.id,
                         event: EventKind::Fail,
                         number: 0,
                         event_id: t.event_id,
@@ -132,7 +132,7 @@ impl Book {
                     Draft {
                         notifier: notice.notifier,
                         incident_id: t.incident_id,
-                        target_id: t.target.id,
+                        subject: t.target.id,
                         event: EventKind::Recovery,
                         number: 0,
                         event_id: t.event_id,
@@ -179,7 +179,7 @@ impl Book {
 
     /// The target was deleted or disabled: it will not settle any more. Its open incident ends by a transition of its
     /// own.
-    pub fn target_gone(&mut self, now: UtcMs, target: TargetId) {
+    pub fn target_gone(&mut self, now: UtcMs, target: SubjectId) {
         let now = self.see(now);
         let Some(mut standing) = self.standings.get(&target).cloned() else { return };
         let episode = standing.flapping.take();
@@ -240,7 +240,7 @@ impl Book {
     pub(super) fn finish(&mut self, now: UtcMs, id: NoticeId, state: NoticeState, answer: Option<&str>) {
         let Some(notice) = self.notices.get(&id) else { return };
         let (incident, notifier, event) = (notice.incident_id, notice.notifier, notice.event);
-        let target = notice.target_id;
+        let target = notice.subject;
         let (anchor, dispatch) = (notice.is_anchor(), notice.dispatch.filter(|_| notice.state == NoticeState::Sending));
         let attempts = dispatch.and_then(|d| self.dispatches.get(&d)).map_or(0, |d| d.attempts);
         self.edit(id, |n| {
@@ -286,7 +286,7 @@ impl Book {
             id,
             notifier: draft.notifier,
             incident_id: draft.incident_id,
-            target_id: draft.target_id,
+            subject: draft.subject,
             event: draft.event,
             number: draft.number,
             state: NoticeState::Owed,
@@ -297,7 +297,7 @@ impl Book {
             failing: draft.failing,
             changes: draft.changes,
             ended_at: None,
-            parent: draft.parent.filter(|p| *p != draft.target_id),
+            parent: draft.parent.filter(|p| *p != draft.subject),
             held_by: None,
             hold_until: None,
             doomed: false,
@@ -316,7 +316,7 @@ impl Book {
 
     fn standing_of(&self, t: &Transition) -> Standing {
         let mut standing = self.standings.get(&t.target.id).cloned().unwrap_or(Standing {
-            target_id: t.target.id,
+            subject: t.target.id,
             parent: None,
             open: None,
             last_incident: 0,

@@ -12,7 +12,7 @@ use super::book::Book;
 use super::events::Draft;
 use super::rows::{Flapping, NoticeState, Standing, Transition};
 use crate::model::notifier::{EventKind, NotifierId};
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 impl Book {
@@ -69,7 +69,7 @@ impl Book {
             Draft {
                 notifier,
                 incident_id: flapping.incident_id,
-                target_id: target,
+                subject: target,
                 event: EventKind::Flapping,
                 number: 0,
                 event_id: t.event_id,
@@ -83,13 +83,13 @@ impl Book {
     }
 
     /// Targets that flap, in the order of their ids.
-    pub fn flapping(&self) -> impl Iterator<Item = TargetId> + '_ {
+    pub fn flapping(&self) -> impl Iterator<Item = SubjectId> + '_ {
         self.index.flapping.iter().copied()
     }
 
     /// Tells of the targets that did not change for a window.
     pub(super) fn settle_due(&mut self, now: UtcMs) {
-        let flapping: Vec<TargetId> = self.index.flapping.iter().copied().collect();
+        let flapping: Vec<SubjectId> = self.index.flapping.iter().copied().collect();
         for target in flapping {
             if self.settles_at(target).is_some_and(|at| at <= now) {
                 self.settle(now, target);
@@ -102,12 +102,12 @@ impl Book {
         self.index.flapping.iter().filter_map(|t| self.settles_at(*t)).min()
     }
 
-    fn settles_at(&self, target: TargetId) -> Option<UtcMs> {
+    fn settles_at(&self, target: SubjectId) -> Option<UtcMs> {
         let flapping = self.standings.get(&target)?.flapping?;
         Some(flapping.last_change.plus(self.rules.flap_window))
     }
 
-    fn settle(&mut self, now: UtcMs, target: TargetId) {
+    fn settle(&mut self, now: UtcMs, target: SubjectId) {
         let Some(mut standing) = self.standings.get(&target).cloned() else { return };
         let Some(flapping) = standing.flapping.take() else { return };
         let (incident_id, event_id, parent) = (standing.last_incident, standing.last_event, standing.parent);
@@ -131,7 +131,7 @@ impl Book {
                 Draft {
                     notifier,
                     incident_id,
-                    target_id: target,
+                    subject: target,
                     event: EventKind::Settled,
                     number: 0,
                     event_id,

@@ -17,7 +17,7 @@ use super::clock::ms_since;
 use super::progress::Progress;
 use super::rows::{Dispatch, NoticeId, NoticeState, Pace};
 use crate::model::notifier::{Notifier, NotifierId};
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 /// So many messages may be in retry before new ones are begun more rarely …
@@ -114,16 +114,16 @@ impl Book {
         let (mut first, mut audience) = (None, None);
         let mut members = Vec::with_capacity(most);
         // Targets of which a notice is left for a later message.
-        let mut left: HashSet<TargetId> = HashSet::new();
+        let mut left: HashSet<SubjectId> = HashSet::new();
         for id in owed {
             let Some(notice) = self.notices.get(id) else { continue };
-            if self.is_behind(notifier.id, notice.target_id, *id) || left.contains(&notice.target_id) {
+            if self.is_behind(notifier.id, notice.subject, *id) || left.contains(&notice.subject) {
                 continue;
             }
             // All of a message goes to the same recipients.
             let to = self.audience_of(notice);
             if members.len() == most || *audience.get_or_insert(to) != to {
-                left.insert(notice.target_id);
+                left.insert(notice.subject);
                 continue;
             }
             first = earliest(first, Some(notice.ready_at));
@@ -144,7 +144,7 @@ impl Book {
     }
 
     /// Whether an earlier notice of the target to the notifier must come first: one that is held or in another message.
-    fn is_behind(&self, notifier: NotifierId, target: TargetId, id: NoticeId) -> bool {
+    fn is_behind(&self, notifier: NotifierId, target: SubjectId, id: NoticeId) -> bool {
         let line = self.index.lines.get(&(notifier, target)).into_iter().flatten();
         let mut before = line.take_while(|other| **other < id).filter_map(|other| self.notices.get(other));
         before.any(|n| n.state != NoticeState::Owed)
@@ -206,7 +206,7 @@ impl Book {
     /// Forgets what nothing refers to any more: targets that do not fail, do not flap, and are owed nothing.
     fn sweep(&mut self, now: UtcMs) {
         self.swept_at = now;
-        let mut targets: Vec<TargetId> = self.index.by_target.keys().copied().collect();
+        let mut targets: Vec<SubjectId> = self.index.by_target.keys().copied().collect();
         targets.extend(self.standings.keys().filter(|t| !self.index.by_target.contains_key(*t)));
         for target in targets {
             let standing = self.standings.get(&target);
@@ -236,7 +236,7 @@ impl Book {
         }
     }
 
-    fn is_incident_open(&self, target: Option<TargetId>, incident: i64) -> bool {
+    fn is_incident_open(&self, target: Option<SubjectId>, incident: i64) -> bool {
         let open = target.and_then(|t| self.standings.get(&t)).and_then(|s| s.open);
         open.is_some_and(|o| o.incident_id == incident)
     }

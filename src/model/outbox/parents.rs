@@ -13,13 +13,13 @@ use super::book::Book;
 use super::rows::{Notice, NoticeId, NoticeState};
 use crate::model::notifier::{EventKind, NotifierId};
 use crate::model::reason::Verdict;
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 impl Book {
     /// The parent was probed: without a failure its children's are their own. A failure opens an incident, which comes
     /// as a transition. Probes that started before the child failed say nothing.
-    pub fn parent_seen(&mut self, now: UtcMs, parent: TargetId, started_at: UtcMs, verdict: Verdict) {
+    pub fn parent_seen(&mut self, now: UtcMs, parent: SubjectId, started_at: UtcMs, verdict: Verdict) {
         let now = self.see(now);
         if verdict == Verdict::Fail || self.standings.get(&parent).is_some_and(|s| s.open.is_some()) {
             return;
@@ -33,7 +33,7 @@ impl Book {
     }
 
     /// Parents whose verdict is waited for, each once, and since when.
-    pub fn waiting_for_parents(&self) -> impl Iterator<Item = (TargetId, UtcMs)> + '_ {
+    pub fn waiting_for_parents(&self) -> impl Iterator<Item = (SubjectId, UtcMs)> + '_ {
         self.index.waiting.iter().filter_map(|(parent, ids)| {
             let waits = |n: &&Notice| n.state == NoticeState::Held && n.held_by.is_none();
             let since = ids.iter().filter_map(|id| self.notices.get(id)).filter(waits).map(|n| n.at).min()?;
@@ -62,7 +62,7 @@ impl Book {
     }
 
     /// The parent has an incident: what its children were about to tell waits for its end.
-    pub(super) fn parent_failed(&mut self, parent: TargetId, incident: i64) {
+    pub(super) fn parent_failed(&mut self, parent: SubjectId, incident: i64) {
         for id in Self::ids(self.index.waiting.get(&parent)) {
             let tells_failure = |n: &Notice| {
                 n.held_by.is_none() && matches!(n.event, EventKind::Fail | EventKind::Flapping | EventKind::Settled)
@@ -125,7 +125,7 @@ impl Book {
     }
 
     /// Whether the notifier was told of the incident, will be, or is told of it as flapping.
-    pub(super) fn is_told_of(&self, notifier: NotifierId, target: TargetId, incident: i64) -> bool {
+    pub(super) fn is_told_of(&self, notifier: NotifierId, target: SubjectId, incident: i64) -> bool {
         let alive = |n: &Notice| (n.state.is_open() || n.state == NoticeState::Sent) && !n.doomed;
         let anchor = |event| self.find(incident, notifier, event, 0).is_some_and(|n| n.is_anchor() && alive(n));
         let episode = || self.standings.get(&target).and_then(|s| s.flapping);

@@ -6,7 +6,7 @@ use super::book::Book;
 use super::events::Draft;
 use super::rows::{NoticeId, NoticeState};
 use crate::model::notifier::{EventKind, NotifierId};
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 /// Gaps grow up to this; a first gap beyond it stays as it is.
@@ -22,9 +22,7 @@ impl Book {
     /// Plans the next reminder of a failure that was told and goes on, if its notifier asks for it and none is owed.
     pub(super) fn arm_reminder(&mut self, now: UtcMs, id: NoticeId) {
         let Some(notice) = self.notices.get(&id) else { return };
-        if !notice.is_anchor()
-            || notice.state != NoticeState::Sent
-            || !self.is_open(notice.target_id, notice.incident_id)
+        if !notice.is_anchor() || notice.state != NoticeState::Sent || !self.is_open(notice.subject, notice.incident_id)
         {
             return;
         }
@@ -58,13 +56,12 @@ impl Book {
             }
             let Some(anchor) = self.notices.get(&id).cloned() else { break };
             self.edit(id, |n| n.remind_at = None);
-            if !self.is_open(anchor.target_id, anchor.incident_id) {
+            if !self.is_open(anchor.subject, anchor.incident_id) {
                 continue;
             }
-            let parent = self.standings.get(&anchor.target_id).and_then(|s| s.parent);
+            let parent = self.standings.get(&anchor.subject).and_then(|s| s.parent);
             let cause = parent.and_then(|p| self.standings.get(&p));
-            if cause
-                .is_some_and(|s| s.open.is_some_and(|o| self.is_told_of(anchor.notifier, s.target_id, o.incident_id)))
+            if cause.is_some_and(|s| s.open.is_some_and(|o| self.is_told_of(anchor.notifier, s.subject, o.incident_id)))
             {
                 // The parent's reminders speak for it.
                 self.arm_reminder(now, id);
@@ -80,7 +77,7 @@ impl Book {
                 Draft {
                     notifier: anchor.notifier,
                     incident_id: anchor.incident_id,
-                    target_id: anchor.target_id,
+                    subject: anchor.subject,
                     event: EventKind::Reminder,
                     number,
                     event_id: anchor.event_id,
@@ -98,7 +95,7 @@ impl Book {
         all.into_iter().any(|n| n.notifier == notifier && n.event == EventKind::Reminder && n.state.is_open())
     }
 
-    fn is_open(&self, target: TargetId, incident: i64) -> bool {
+    fn is_open(&self, target: SubjectId, incident: i64) -> bool {
         self.standings.get(&target).and_then(|s| s.open).is_some_and(|o| o.incident_id == incident)
     }
 }

@@ -11,9 +11,13 @@ pub fn route<'a>(
     notifiers.into_iter().filter(move |n| sees(n, target) && wants(n, event))
 }
 
-/// Whether an enabled notifier is told of this target at all. One of a tenant other than `0` sees its own tenant only.
+/// Whether an enabled notifier is told of this target at all. One of a tenant other than `0` sees its own tenant only. A
+/// credential is seen by whoever sees one of the targets that use it.
 #[must_use]
 pub fn sees(notifier: &Notifier, target: &Matched) -> bool {
+    if !target.users.is_empty() {
+        return target.users.iter().any(|user| sees(notifier, user));
+    }
     notifier.enabled
         && (notifier.tenant == "0" || notifier.tenant == target.tenant)
         && matches(&notifier.filter, target)

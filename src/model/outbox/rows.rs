@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::progress::Progress;
 use crate::model::notifier::{EventKind, Matched, NotifierId};
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 /// The id of a notice: time-ordered, never given twice.
@@ -107,7 +107,7 @@ pub struct Notice {
     /// About which incident; for FLAPPING that of the transition with which it began, for SETTLED the last one.
     pub incident_id: i64,
     /// Whose incident.
-    pub target_id: TargetId,
+    pub subject: SubjectId,
     /// What is told.
     pub event: EventKind,
     /// Which reminder, from 1; 0 for all others.
@@ -129,7 +129,7 @@ pub struct Notice {
     /// The failure ended at this time before it was told: this notice says both.
     pub ended_at: Option<UtcMs>,
     /// The target's parent, when it happened.
-    pub parent: Option<TargetId>,
+    pub parent: Option<SubjectId>,
     /// Held (or merged) because of this incident of the parent.
     pub held_by: Option<i64>,
     /// Held at most until then, when no incident of the parent holds it.
@@ -237,9 +237,9 @@ impl Pace {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Whose.
-    pub target_id: TargetId,
+    pub subject: SubjectId,
     /// Its parent at the last transition.
-    pub parent: Option<TargetId>,
+    pub parent: Option<SubjectId>,
     /// The open incident.
     pub open: Option<Open>,
     /// The last incident, open or ended.
@@ -307,7 +307,7 @@ pub struct Transition {
     /// Of which target, as it was then.
     pub target: Matched,
     /// The target's parent.
-    pub parent: Option<TargetId>,
+    pub parent: Option<SubjectId>,
     /// What happened.
     pub kind: TransitionKind,
     /// When.

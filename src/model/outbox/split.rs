@@ -76,7 +76,7 @@ impl Book {
             EventKind::Reminder => (EventKind::Recovery, NoticeState::Cancelled),
             _ => return None,
         };
-        let line = self.index.lines.get(&(notice.notifier, notice.target_id)).into_iter().flatten();
+        let line = self.index.lines.get(&(notice.notifier, notice.subject)).into_iter().flatten();
         let mut after = line.filter(|other| **other > id).filter_map(|other| self.notices.get(other));
         after.any(|n| n.event == by).then_some(end)
     }

@@ -86,6 +86,8 @@ impl Rules {
             _ if among(&self.transient) => Class::Transient,
             _ if among(&self.success) => Class::Success,
             200..=299 if self.success.is_empty() => Class::Success,
+            // A login that was changed or has expired is mended by a person, and nothing owed is lost until then.
+            401 | 403 | 407 => Class::Transient,
             408 | 425 | 429 | 500..=599 => Class::Transient,
             _ => Class::Permanent,
         }
@@ -119,7 +121,7 @@ impl Rules {
                 let saved = self.save.iter().filter_map(|(name, p)| Some((name.clone(), at(p)?))).collect();
                 SendResult::Sent { answer, saved }
             }
-            Class::Transient => SendResult::Transient { why: not(""), after: rest() },
+            Class::Transient => SendResult::Transient { why: not(hint(status)), after: rest() },
             Class::Permanent if passes => SendResult::Transient { why: not(""), after: rest() },
             Class::Permanent => {
                 SendResult::Permanent { why: not(hint(status)), content: matches!(status, 400 | 413 | 422) }
@@ -185,6 +187,8 @@ mod tests {
             (204, "sent"),
             (301, "permanent"),
             (400, "permanent"),
+            (401, "transient"),
+            (403, "transient"),
             (404, "permanent"),
             (408, "transient"),
             (425, "transient"),
@@ -197,7 +201,7 @@ mod tests {
         }
         let SendResult::Permanent { why, .. } = judge(&rules, 302, "") else { panic!() };
         assert!(why.contains("redirect is not followed"), "{why}");
-        for (status, of_content) in [(400, true), (413, true), (422, true), (401, false), (404, false), (410, false)] {
+        for (status, of_content) in [(400, true), (413, true), (422, true), (404, false), (410, false)] {
             let SendResult::Permanent { content, .. } = judge(&rules, status, "") else { panic!() };
             assert_eq!(content, of_content, "{status}");
         }

@@ -45,7 +45,7 @@ pub struct Input<'a> {
 
 /// Why there is no request. Never by trying again, and free of secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}, line {line}, event {event}: {field}: {message}")]
+#[error("{}{field}: {message}", place(file, *line, event))]
 pub struct RenderError {
     /// The file, or `templates` for a notifier's own text.
     pub file: String,
@@ -57,6 +57,19 @@ pub struct RenderError {
     pub field: String,
     /// What is wrong.
     pub message: String,
+}
+
+/// Where in a file it is; nothing for what stands in the notifier's row.
+fn place(file: &str, line: usize, event: &str) -> String {
+    if line == 0 { String::new() } else { format!("{file}, line {line}, event {event}: ") }
+}
+
+impl RenderError {
+    /// It is about the notifier's own address or params: where these are references, they may be mended meanwhile.
+    #[must_use]
+    pub fn is_of_row(&self) -> bool {
+        self.line == 0 && matches!(self.field.as_str(), "address" | "params")
+    }
 }
 
 type Context = BTreeMap<String, Value>;

@@ -125,5 +125,6 @@ fn target(id: i64, name: &str) -> TargetFacts {
         counters: Counters { pass_count: 4_711, fail_count: 3, count200: 4_711, count500: 3, ..Counters::default() },
         repeated_fails: 3,
         parent: None,
+        users: Vec::new(),
     }
 }

@@ -103,6 +103,7 @@ pub fn item(name: &str, event: EventKind) -> Item {
             },
             repeated_fails: if over { 0 } else { 1 },
             parent: None,
+            users: Vec::new(),
         },
         trace: lines(&[
             "     0.000 ms  GET https://api.example.com/health",

@@ -291,7 +291,8 @@ async fn authenticate(
         }
         Err(failed) => {
             steps.say(&format!("{what}: {}", failed.why));
-            Err(Failed { why: steps.safe(&format!("{what}: {}", failed.why)), ..failed })
+            // A password that was changed or has expired is mended by a person: nothing owed is lost until then.
+            Err(Failed { why: steps.safe(&format!("{what}: {}", failed.why)), permanent: false, ..failed })
         }
     }
 }

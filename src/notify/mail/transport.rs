@@ -5,7 +5,7 @@
 //!  '------------------------- one deadline: `timeout` ------------------'
 //! ```
 //!
-//! * 4xx, a lost connection, the deadline: transient. 5xx: permanent.
+//! * 4xx, a lost connection, the deadline: transient. 5xx: permanent, but for a login: a person mends that.
 //! * A waiting session that turns out dead before MAIL FROM was accepted is replaced by a fresh one, once. After that
 //!   nothing is repeated here: the next attempt has the same Message-ID.
 //! * Of several recipients each is settled for itself. Those that were accepted, and those refused with 5xx, are noted

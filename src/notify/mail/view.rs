@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::message::{Difference, Item, Message, MessageKind};
 use crate::model::notifier::EventKind;
+use crate::model::subject::SubjectKind;
 use crate::model::text::{escape_controls, utc_seconds};
 use crate::model::time::UtcMs;
 
@@ -119,7 +120,9 @@ pub struct ItemView {
     pub last_good: Vec<TraceLine>,
     /// What differs between them.
     pub changed: Vec<Difference>,
-    /// Targets that fail because of this one.
+    /// What the children are.
+    pub children_title: &'static str,
+    /// Targets that fail because of this one, or that need it.
     pub children: Vec<String>,
     /// Children beyond those.
     pub more_children: usize,
@@ -268,17 +271,19 @@ fn item_view(item: &Item, now: UtcMs) -> ItemView {
     let first = first_of(item, now);
     let t = &item.target;
     let ms = |ms: i64| humantime::format_duration(Duration::from_millis(ms.max(0).unsigned_abs())).to_string();
+    let of_target = t.kind() == SubjectKind::Target;
+    let state = if t.enabled { "enabled" } else { "disabled" };
     let mut facts = vec![
         ("Name", clean(&t.name)),
-        ("Target ID", format!("{} ({})", t.id, if t.enabled { "enabled" } else { "disabled" })),
+        ("Target ID", if of_target { format!("{} ({state})", t.id) } else { String::new() }),
         ("Status", clean(&item.status)),
         ("Reason", clean(&item.reason)),
         ("Last Updated", t.last_updated.map_or_else(|| "never".into(), time)),
         ("URL", clean(&t.url)),
         ("Method", clean(&t.method)),
         ("Authentication", clean(&t.authentication)),
-        ("Frequency", ms(t.frequency_ms)),
-        ("Timeout", ms(t.timeout_ms)),
+        ("Frequency", if of_target { ms(t.frequency_ms) } else { String::new() }),
+        ("Timeout", if of_target { ms(t.timeout_ms) } else { String::new() }),
         ("Required Result", clean(&t.expected)),
         ("Began", time(item.started_at)),
     ];
@@ -328,6 +333,7 @@ fn item_view(item: &Item, now: UtcMs) -> ItemView {
         changed: changed
             .map(|d| Difference { what: clean(&d.what), before: clean(&d.before), after: clean(&d.after) })
             .collect(),
+        children_title: if of_target { "Fails because of it" } else { "Cannot be judged without it" },
         children: item.children.iter().take(MOST_LINES).map(|c| clean(c)).collect(),
         more_children: item.children.len().saturating_sub(MOST_LINES),
     }

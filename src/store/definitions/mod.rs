@@ -1,14 +1,15 @@
-//! What people write: the tables `targets` and `notifiers`.
+//! What people write: the tables `targets`, `notifiers` and `credentials`.
 //!
 //! ```text
-//!  targets.rs, notifiers.rs   the columns of each, there and back
-//!  raw.rs                     every value as bytes
-//!  here                       reading in pages, edits, and apply: all or nothing over both tables
+//!  targets.rs, notifiers.rs, credentials.rs   the columns of each, there and back
+//!  raw.rs                                     every value as bytes
+//!  here                                       reading in pages, edits, and apply: all or nothing over the tables
 //! ```
 //!
 //! Reading takes every row, whatever is in it: each column comes as bytes and is made text or number here, so that one
 //! odd row never hides the others. What a definition means is judged by its `validate`, not here.
 
+mod credentials;
 mod notifiers;
 mod raw;
 mod targets;
@@ -20,6 +21,7 @@ use self::raw::{bytes_of, hold};
 use super::error::StoreError;
 use super::schema;
 use super::{Store, on, write_tx};
+use crate::model::credential::CredentialDefinition;
 use crate::model::defined::Defined;
 use crate::model::definition::Definition;
 use crate::model::notifier::NotifierDefinition;
@@ -34,6 +36,8 @@ pub struct Applied {
     pub inserted: Vec<i64>,
     /// Those of the inserted notifiers.
     pub inserted_notifiers: Vec<i64>,
+    /// Those of the inserted credentials.
+    pub inserted_credentials: Vec<i64>,
 }
 
 /// Rows read at once: 100,000 of them in memory twice would stay with the process.
@@ -165,6 +169,20 @@ impl Store {
         each!(self, notifiers, see)
     }
 
+    /// Every row of `credentials`, as [`Store::load_definitions`].
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn load_credentials(&mut self) -> Result<Vec<CredentialDefinition>, StoreError> {
+        let mut all = Vec::new();
+        self.each_credential(|d| all.push(d))?;
+        Ok(all)
+    }
+
+    fn each_credential(&mut self, mut see: impl FnMut(CredentialDefinition)) -> Result<(), StoreError> {
+        each!(self, credentials, see)
+    }
+
     /// Reads a row, has it edited and writes it back, in one transaction: no other edit is overwritten. Gives the name
     /// after the edit, or what `edit` says against it.
     ///
@@ -192,6 +210,19 @@ impl Store {
         edit!(self, notifiers, id, now, edit)
     }
 
+    /// The same for a credential.
+    ///
+    /// # Errors
+    /// Those of [`Store::edit_definition`].
+    pub fn edit_credential<E>(
+        &mut self,
+        id: i64,
+        now: UtcMs,
+        edit: impl FnOnce(&mut CredentialDefinition) -> Result<(), E>,
+    ) -> Result<Result<String, E>, StoreError> {
+        edit!(self, credentials, id, now, edit)
+    }
+
     /// Adds a row; its id.
     ///
     /// # Errors
@@ -206,7 +237,16 @@ impl Store {
     /// [`StoreError::Duplicate`] when the tenant has a notifier of that name.
     pub fn insert_notifier(&mut self, notifier: &NotifierDefinition, now: UtcMs) -> Result<i64, StoreError> {
         let notifiers = Edits { inserts: vec![notifier.clone()], ..Edits::default() };
-        only(&self.apply(&Edits::default(), &notifiers, now)?.inserted_notifiers)
+        only(&self.apply(&Edits::default(), &notifiers, &Edits::default(), now)?.inserted_notifiers)
+    }
+
+    /// Adds a credential; its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] when the tenant has a credential of that name.
+    pub fn insert_credential(&mut self, credential: &CredentialDefinition, now: UtcMs) -> Result<i64, StoreError> {
+        let credentials = Edits { inserts: vec![credential.clone()], ..Edits::default() };
+        only(&self.apply(&Edits::default(), &Edits::default(), &credentials, now)?.inserted_credentials)
     }
 
     /// Removes a row. Its status goes with its last result, when that is old (`Store::prune_statuses`): results are still
@@ -224,7 +264,16 @@ impl Store {
     /// [`StoreError::Missing`] when there is none.
     pub fn delete_notifier(&mut self, id: i64) -> Result<(), StoreError> {
         let notifiers = Edits { deletes: vec![id], ..Edits::default() };
-        self.apply(&Edits::default(), &notifiers, UtcMs::default()).map(drop)
+        self.apply(&Edits::default(), &notifiers, &Edits::default(), UtcMs::default()).map(drop)
+    }
+
+    /// Removes a credential, whether targets name it or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is none.
+    pub fn delete_credential(&mut self, id: i64) -> Result<(), StoreError> {
+        let credentials = Edits { deletes: vec![id], ..Edits::default() };
+        self.apply(&Edits::default(), &Edits::default(), &credentials, UtcMs::default()).map(drop)
     }
 
     /// Sets `enabled`.
@@ -243,6 +292,14 @@ impl Store {
         set_enabled!(self, notifiers, id, enabled, now)
     }
 
+    /// Sets `enabled` of a credential.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is no such row.
+    pub fn set_credential_enabled(&mut self, id: i64, enabled: bool, now: UtcMs) -> Result<(), StoreError> {
+        set_enabled!(self, credentials, id, enabled, now)
+    }
+
     /// [`Store::apply`] of targets alone.
     ///
     /// # Errors
@@ -255,10 +312,10 @@ impl Store {
         now: UtcMs,
     ) -> Result<Applied, StoreError> {
         let targets = Edits { inserts: inserts.to_vec(), updates: updates.to_vec(), deletes: deletes.to_vec() };
-        self.apply(&targets, &Edits::default(), now)
+        self.apply(&targets, &Edits::default(), &Edits::default(), now)
     }
 
-    /// Deletes, updates and inserts targets and notifiers, in this order and all or nothing. Names may be swapped.
+    /// Deletes, updates and inserts targets, notifiers and credentials, in this order and all or nothing. Names may be swapped.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] or [`StoreError::Missing`], naming the row; nothing was changed then.
@@ -266,12 +323,14 @@ impl Store {
         &mut self,
         targets: &Edits<Definition>,
         notifiers: &Edits<NotifierDefinition>,
+        credentials: &Edits<CredentialDefinition>,
         now: UtcMs,
     ) -> Result<Applied, StoreError> {
-        let several = targets.updates.len() > 1 || notifiers.updates.len() > 1;
-        match self.apply_once(targets, notifiers, now, false) {
+        let several =
+            [targets.updates.len(), notifiers.updates.len(), credentials.updates.len()].iter().any(|n| *n > 1);
+        match self.apply_once(targets, notifiers, credentials, now, false) {
             // Names that move around among the updated rows need them all out of the way first.
-            Err(StoreError::Duplicate(_)) if several => self.apply_once(targets, notifiers, now, true),
+            Err(StoreError::Duplicate(_)) if several => self.apply_once(targets, notifiers, credentials, now, true),
             result => result,
         }
     }
@@ -280,6 +339,7 @@ impl Store {
         &mut self,
         targets: &Edits<Definition>,
         notifiers: &Edits<NotifierDefinition>,
+        credentials: &Edits<CredentialDefinition>,
         now: UtcMs,
         park: bool,
     ) -> Result<Applied, StoreError> {
@@ -287,7 +347,8 @@ impl Store {
             write_tx!(db, c => {
                 let inserted = write_rows!(c, targets, targets, now, park);
                 let inserted_notifiers = write_rows!(c, notifiers, notifiers, now, park);
-                Ok(Applied { inserted, inserted_notifiers })
+                let inserted_credentials = write_rows!(c, credentials, credentials, now, park);
+                Ok(Applied { inserted, inserted_notifiers, inserted_credentials })
             })
         })
     }

@@ -1,7 +1,8 @@
 //! state.db: what must not be lost when the main database is away, whatever that is.
 //!
 //! ```text
-//!  definitions       the last known form of each, of notifiers too: the daemon starts from them without a database
+//!  definitions       the last known form of each, of notifiers and credentials too: the daemon starts from them
+//!                    without a database
 //!  target_status     where each target stood at its last transition
 //!  incidents, events what has to be told, durable before anybody is told          transitions.rs
 //!  outbox, kept      what is owed to whom, and what the rules of telling must know               outbox.rs
@@ -28,10 +29,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::schema::{definitions, notifiers};
+use self::schema::{credentials, definitions, notifiers};
 use super::connect::{Synchronous, open_sqlite};
 use super::error::StoreError;
 use super::migrate::{SQLITE_TABLES, up};
+use crate::model::credential::CredentialDefinition;
 use crate::model::definition::Definition;
 use crate::model::notifier::NotifierDefinition;
 
@@ -43,6 +45,24 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/state");
 
 /// Only this daemon writes the file; a person's look at it may hold a lock for a moment.
 const WAIT: Duration = Duration::from_secs(5);
+
+/// Keeps the rows of a table of definitions and forgets all others but the wrong ones.
+macro_rules! keep {
+    ($db:expr, $table:ident, $upserts:expr, $wrong:expr) => {{
+        let rows = $upserts.iter().map(|d| {
+            let failed = |e| StoreError::Rejected(format!(concat!("one of ", stringify!($table), ": {}"), e));
+            Ok(($table::id.eq(d.id), $table::definition.eq(serde_json::to_string(d).map_err(failed)?)))
+        });
+        let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+        $db.write(|c| {
+            diesel::delete($table::table.filter($table::id.ne_all($wrong))).execute(c)?;
+            for chunk in rows.chunks(500) {
+                diesel::replace_into($table::table).values(chunk).execute(c)?;
+            }
+            Ok(())
+        })
+    }};
+}
 
 /// The local file. Blocking: belongs on a plain thread.
 pub struct StateDb {
@@ -150,18 +170,25 @@ impl StateDb {
     /// # Errors
     /// See [`StoreError`]; nothing was changed then.
     pub fn save_notifiers(&mut self, upserts: &[NotifierDefinition], wrong: &[i64]) -> Result<(), StoreError> {
-        let rows = upserts.iter().map(|d| {
-            let text = serde_json::to_string(d).map_err(|e| StoreError::Rejected(format!("a notifier: {e}")))?;
-            Ok((notifiers::id.eq(d.id), notifiers::definition.eq(text)))
-        });
-        let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
-        self.write(|c| {
-            diesel::delete(notifiers::table.filter(notifiers::id.ne_all(wrong))).execute(c)?;
-            for chunk in rows.chunks(500) {
-                diesel::replace_into(notifiers::table).values(chunk).execute(c)?;
-            }
-            Ok(())
-        })
+        keep!(self, notifiers, upserts, wrong)
+    }
+
+    /// The last known credentials, in the order of ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; one that cannot be read is left out.
+    pub fn load_credentials(&mut self) -> Result<Vec<CredentialDefinition>, StoreError> {
+        let query = credentials::table.order(credentials::id).select(credentials::definition);
+        let rows: Vec<String> = self.read(|c| query.load(c))?;
+        Ok(rows.iter().filter_map(|text| read_definition(text)).collect())
+    }
+
+    /// Keeps credentials, as [`StateDb::save_notifiers`].
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was changed then.
+    pub fn save_credentials(&mut self, upserts: &[CredentialDefinition], wrong: &[i64]) -> Result<(), StoreError> {
+        keep!(self, credentials, upserts, wrong)
     }
 
     /// Runs one query.

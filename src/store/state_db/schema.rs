@@ -44,6 +44,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// The last known credentials, as JSON.
+    credentials (id) {
+        id -> BigInt,
+        definition -> Text,
+    }
+}
+
+diesel::table! {
     /// Notices.
     outbox (id) {
         id -> BigInt,

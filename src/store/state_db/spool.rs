@@ -16,7 +16,7 @@ use super::schema::spool;
 use super::{StateDb, codec};
 use crate::model::reason::Verdict;
 use crate::model::record::Batch;
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::store::StoreError;
 
 /// Neighbours are joined up to this size together, about 100,000 statuses: still one transaction of a sane size.
@@ -224,9 +224,9 @@ fn join(mut first: Batch, second: Batch) -> Batch {
     first.number = second.number;
     first.results.extend(second.results);
     first.incidents.extend(second.incidents);
-    let place: HashMap<TargetId, usize> = first.statuses.iter().enumerate().map(|(i, s)| (s.target_id, i)).collect();
+    let place: HashMap<SubjectId, usize> = first.statuses.iter().enumerate().map(|(i, s)| (s.subject, i)).collect();
     for status in second.statuses {
-        match place.get(&status.target_id) {
+        match place.get(&status.subject) {
             Some(&i) => {
                 let known = &mut first.statuses[i];
                 known.delta.add(&status.delta);

@@ -11,7 +11,7 @@ use super::{StateDb, codec};
 use crate::model::incident::{End, Incident};
 use crate::model::message::TargetFacts;
 use crate::model::record::{IncidentChange, StatusRecord};
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 use crate::store::rows::{BareIncident, IncidentRow, StatusRow};
 use crate::store::schema::{incidents, target_status};
@@ -51,8 +51,8 @@ pub struct EventRecord {
     pub id: i64,
     /// The incident.
     pub incident_id: i64,
-    /// Its target.
-    pub target_id: TargetId,
+    /// What it is about.
+    pub subject: SubjectId,
     /// What happened.
     pub kind: EventKind,
     /// When.
@@ -89,7 +89,7 @@ impl StateDb {
                         add_event(
                             c,
                             incident.id,
-                            incident.target_id,
+                            incident.subject,
                             EventKind::Opened,
                             incident.started_at,
                             &incident.facts,
@@ -100,15 +100,15 @@ impl StateDb {
                         let values =
                             (incidents::ended_at.eq(end.ended_at.0), incidents::ended_by.eq(end.ended_by.as_str()));
                         let ended = diesel::update(open).set(values).execute(c)?;
-                        let of = incidents::table.find(end.id).select(incidents::subject_id);
+                        let of = incidents::table.find(end.id).select((incidents::subject_kind, incidents::subject_id));
                         if ended == 1
-                            && let Some(target) = of.first::<i64>(c).optional()?
+                            && let Some((kind, id)) = of.first::<(String, i64)>(c).optional()?
                         {
-                            let kind = match end.ended_by {
+                            let happened = match end.ended_by {
                                 End::Recovered => EventKind::Recovered,
                                 End::Withdrawn => EventKind::Withdrawn,
                             };
-                            add_event(c, end.id, TargetId(target), kind, end.ended_at, &end.facts)?;
+                            add_event(c, end.id, SubjectId::of_row(&kind, id), happened, end.ended_at, &end.facts)?;
                         }
                     }
                 }
@@ -124,9 +124,9 @@ impl StateDb {
     /// See [`StoreError`].
     pub fn load_statuses(&mut self) -> Result<Vec<StoredStatus>, StoreError> {
         let rows: Vec<StatusRow<'static>> = self.read(|c| target_status::table.load(c))?;
-        let mut newest: HashMap<TargetId, StoredStatus> = HashMap::with_capacity(rows.len());
+        let mut newest: HashMap<SubjectId, StoredStatus> = HashMap::with_capacity(rows.len());
         for stored in rows.into_iter().map(StatusRow::into_stored) {
-            newest.insert(stored.target_id, stored);
+            newest.insert(stored.subject, stored);
         }
         let seqs: Vec<i64> = self.read(|c| spool::table.order(spool::seq).select(spool::seq).load(c))?;
         for seq in seqs {
@@ -135,16 +135,15 @@ impl StateDb {
             let Ok(batch) = codec::decode(&body) else { continue };
             let (writer, number) = (batch.writer, batch.number);
             for s in batch.statuses {
-                let older =
-                    newest.get(&s.target_id).is_none_or(|known| (known.writer, known.number) <= (writer, number));
+                let older = newest.get(&s.subject).is_none_or(|known| (known.writer, known.number) <= (writer, number));
                 if older {
-                    let stored = StoredStatus { target_id: s.target_id, state: s.state, writer, number };
-                    newest.insert(s.target_id, stored);
+                    let stored = StoredStatus { subject: s.subject, state: s.state, writer, number };
+                    newest.insert(s.subject, stored);
                 }
             }
         }
         let mut all: Vec<StoredStatus> = newest.into_values().collect();
-        all.sort_unstable_by_key(|s| s.target_id);
+        all.sort_unstable_by_key(|s| s.subject);
         Ok(all)
     }
 
@@ -205,7 +204,7 @@ impl StateDb {
             // Facts of another version that cannot be read hide no transition.
             let unknown = || TargetFacts { id: target_id, ..TargetFacts::default() };
             let facts = serde_json::from_str(&facts).unwrap_or_else(|_| unknown());
-            Some(EventRecord { id, incident_id, target_id: TargetId(target_id), kind, at: UtcMs(at), facts })
+            Some(EventRecord { id, incident_id, subject: SubjectId(target_id), kind, at: UtcMs(at), facts })
         };
         Ok(rows.into_iter().filter_map(event).collect())
     }
@@ -260,7 +259,8 @@ impl StateDb {
         let mut all = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(500) {
             let of = incidents::table.filter(incidents::id.eq_any(chunk));
-            let rows: Vec<(i64, String)> = self.read(|c| of.select((incidents::id, incidents::target_name)).load(c))?;
+            let rows: Vec<(i64, String)> =
+                self.read(|c| of.select((incidents::id, incidents::subject_name)).load(c))?;
             all.extend(rows);
         }
         Ok(all)
@@ -319,7 +319,7 @@ impl StateDb {
 fn add_event(
     c: &mut SqliteConnection,
     incident: i64,
-    target: TargetId,
+    subject: SubjectId,
     kind: EventKind,
     at: UtcMs,
     facts: &TargetFacts,
@@ -327,7 +327,7 @@ fn add_event(
     let facts = serde_json::to_string(facts).map_err(|e| StoreError::Rejected(format!("an event: {e}")))?;
     let row = (
         events::incident_id.eq(incident),
-        events::target_id.eq(target.0),
+        events::target_id.eq(subject.0),
         events::kind.eq(kind.as_str()),
         events::at.eq(at.0),
         events::facts.eq(facts),

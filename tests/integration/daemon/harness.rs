@@ -66,6 +66,14 @@ impl Place {
         Place { dir, db }
     }
 
+    /// What its main database is.
+    pub fn kind(&self) -> Kind {
+        match self.db {
+            Database::Sqlite(_) => Kind::Sqlite,
+            Database::Mariadb(..) => Kind::Mariadb,
+        }
+    }
+
     /// A fresh place where the main database is a file.
     pub fn new() -> Place {
         Place::on(Kind::Sqlite)

@@ -132,7 +132,7 @@ fn the_name_of_a_target_that_is_gone_stands_with_its_incident(place: &Place) {
     place.db.sql("DELETE FROM targets");
     wait_withdrawn(place, &id);
     wait_until("it is gone", SOON, || daemon.get("/v1/targets") == json!([]));
-    assert_eq!(place.db.sql("SELECT target_name, tenantid FROM incidents"), [["a", "0"]]);
+    assert_eq!(place.db.sql("SELECT subject_name, tenantid FROM incidents"), [["a", "0"]]);
     let list = daemon.get("/v1/incidents");
     assert_eq!((&list[0]["name"], &list[0]["tenantid"]), (&json!("a"), &json!("0")), "{list:#}");
     assert_eq!(daemon.get(&format!("/v1/incidents/{id}"))["name"], json!("a"));

@@ -36,12 +36,14 @@ pub fn assert_consistent(db: &Database) {
     assert!(twice.is_empty(), "target, due, rows: {twice:?}");
     let open = db.sql(
         "SELECT s.target_id, status, s.incident_id, i.id FROM target_status s
-         LEFT JOIN incidents i ON i.subject_id = s.target_id AND i.ended_at IS NULL
-         WHERE (s.conclusive_status = 'FAIL') <> (i.id IS NOT NULL) OR COALESCE(s.incident_id, 0) <> COALESCE(i.id, 0)",
+         LEFT JOIN incidents i ON i.subject_kind = 'target' AND i.subject_id = s.target_id AND i.ended_at IS NULL
+         WHERE s.target_id > 0 AND ((s.conclusive_status = 'FAIL') <> (i.id IS NOT NULL)
+               OR COALESCE(s.incident_id, 0) <> COALESCE(i.id, 0))",
     );
     assert!(open.is_empty(), "target, status, its incident, the open incident: {open:?}");
     let many = db.sql(
-        "SELECT subject_id, COUNT(*) FROM incidents WHERE ended_at IS NULL GROUP BY subject_id HAVING COUNT(*) > 1",
+        "SELECT subject_kind, subject_id, COUNT(*) FROM incidents WHERE ended_at IS NULL
+         GROUP BY subject_kind, subject_id HAVING COUNT(*) > 1",
     );
     assert!(many.is_empty(), "targets with several open incidents: {many:?}");
 }

@@ -8,7 +8,7 @@
 //! Themes that involve the main database run on SQLite and on MariaDB from one body ([`on_both`]).
 
 #[macro_use]
-mod harness;
+pub mod harness;
 mod api;
 mod database;
 mod ledger;
@@ -18,12 +18,22 @@ mod smtp;
 
 mod away;
 mod control;
+mod credentials;
 mod durability;
 mod errors;
 mod file;
 mod incidents;
 mod main_job;
 mod notifiers;
+mod openstack;
+mod openstack_answers;
+mod openstack_burst;
+mod openstack_catalog;
+mod openstack_cli;
+mod openstack_forms;
+mod openstack_long;
+mod openstack_outage;
+mod openstack_rejected;
 mod pruning;
 mod schedule;
 mod secrets;

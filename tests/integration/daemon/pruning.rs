@@ -5,7 +5,7 @@ use skypunch::model::incident::{End, Incident};
 use skypunch::model::reason::Reason;
 use skypunch::model::record::{IncidentChange, IncidentEnd, StatusRecord};
 use skypunch::model::state::{Counters, TargetState};
-use skypunch::model::target::TargetId;
+use skypunch::model::subject::SubjectId;
 use skypunch::model::time::UtcMs;
 use skypunch::model::trace::Trace;
 use skypunch::store::StateDb;
@@ -20,10 +20,10 @@ const HOUR: i64 = 3_600_000;
 
 fn record(state: &mut StateDb, id: i64, target: i64, at: UtcMs, ended: bool) {
     let status = TargetState { last_updated: Some(at), ..TargetState::default() };
-    let status = StatusRecord { target_id: TargetId(target), state: status, delta: Counters::default() };
+    let status = StatusRecord { subject: SubjectId(target), state: status, delta: Counters::default() };
     let opened = Incident {
         id,
-        target_id: TargetId(target),
+        subject: SubjectId(target),
         started_at: at,
         ended_at: None,
         ended_by: None,

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::harness::{Daemon, Place, SOON, listen, number, wait_for, wait_until};
+use super::harness::{Daemon, Place, SOON, file, listen, number, wait_for, wait_until};
 use super::origin::{Answer, Origin};
 
 on_both!(
     a_failure_and_its_end_are_told_once_each,
     a_message_whose_answer_a_crash_lost_is_sent_again_under_the_same_id,
     what_was_taken_without_an_answer_is_not_told_again_in_other_words,
+    a_reference_to_what_is_unfit_is_tried_until_it_is_mended,
     a_dead_notifier_delays_no_other_and_is_told_when_it_is_back,
     a_failure_that_ended_before_it_could_be_told_is_one_message_that_says_both,
     one_outage_of_many_targets_is_one_digest,
@@ -142,7 +143,7 @@ fn take(tcp: TcpStream, shared: &Mutex<Inner>) {
 }
 
 /// Adds a notifier as a person would, but one that waits for little.
-fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
+pub(super) fn add(place: &Place, name: &str, port: u16, more: &[(&str, &str)]) {
     let mut columns = String::from("name, type, address, group_wait_ms, group_window_ms, rate_per_minute");
     let mut values = format!("'{name}', 'WEBHOOK', 'http://127.0.0.1:{port}/hunter2', 100, 0, 1000");
     for (column, value) in more {
@@ -248,6 +249,26 @@ fn what_was_taken_without_an_answer_is_not_told_again_in_other_words(place: &Pla
     assert!(fails.len() >= closed, "{} after {closed}", fails.len());
     assert!(fails.iter().all(|f| f.event() == "fail" && f.key == fails[0].key), "{fails:?}");
     assert!(recovery.event() == "recovery" && recovery.key != fails[0].key, "{recovery:?}");
+}
+
+fn a_reference_to_what_is_unfit_is_tried_until_it_is_mended(place: &Place) {
+    let receiver = Receiver::start();
+    let origin = Origin::start();
+    let secret = file(place, "hook", "hunter2-hunter2-hunter2");
+    let folder = secret.rsplit_once('/').unwrap().0;
+    let daemon = place.setup().extra(&format!("[secrets]\nfolders = [{folder:?}]\n")).start();
+    place.db.sql(&format!(
+        "INSERT INTO notifiers (name, type, address, group_wait_ms) VALUES ('ops', 'WEBHOOK', '${{file:{secret}}}', 0)"
+    ));
+    in_force(&daemon, 1);
+    origin.answer("/", Answer::Status(500));
+    place.db.add("shop", &origin.url("/"), 100);
+    wait_until("it was tried", SOON, || number(&notifier(&daemon, "ops"), "fail_count") >= 1);
+    let why = notifier(&daemon, "ops")["last_answer"].as_str().unwrap_or_default().to_owned();
+    assert!(why.starts_with("address: it is not a URL"), "{why}");
+    file(place, "hook", format!("http://127.0.0.1:{}/", receiver.port));
+    assert_eq!(receiver.wait(1)[0].event(), "fail");
+    assert!(!daemon.log().contains("hunter2"), "{}", daemon.log());
 }
 
 fn a_dead_notifier_delays_no_other_and_is_told_when_it_is_back(place: &Place) {

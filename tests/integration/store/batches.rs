@@ -5,6 +5,7 @@ use skypunch::model::outcome::Phases;
 use skypunch::model::reason::{Reason, Verdict};
 use skypunch::model::record::{Batch, ResultRecord, StatusRecord};
 use skypunch::model::state::{Counters, OpenIncident, Status, TargetState};
+use skypunch::model::subject::SubjectId;
 use skypunch::model::target::TargetId;
 use skypunch::model::time::UtcMs;
 use skypunch::model::trace::Event;
@@ -75,11 +76,11 @@ fn state() -> TargetState {
 pub fn statuses_come_back_exactly(db: &TestDb) {
     let mut store = db.store();
     let mut write = |number, state: TargetState, delta| {
-        let statuses = vec![StatusRecord { target_id: TargetId(7), state, delta }];
+        let statuses = vec![StatusRecord { subject: SubjectId(7), state, delta }];
         store.write_batch(&Batch { writer: 9, number, statuses, ..Batch::default() }).unwrap();
         store.load_statuses().unwrap()
     };
-    let stored = |number, state| vec![StoredStatus { target_id: TargetId(7), state, writer: 9, number }];
+    let stored = |number, state| vec![StoredStatus { subject: SubjectId(7), state, writer: 9, number }];
     assert_eq!(write(1, state(), state().counters), stored(1, state()));
     // Everything is replaced, with nothing where there is nothing; only the counters stay.
     let plain = TargetState { counters: state().counters, ..TargetState::default() };
@@ -266,11 +267,11 @@ pub fn passes_after_passes_keep_everything_else(db: &TestDb) {
         state.last_updated = Some(UtcMs(NOW.0 + n));
         state.last_latency_us = Some(100 + u32::try_from(i).unwrap());
         state.repeated_passes = u32::try_from(i).unwrap();
-        let statuses = vec![StatusRecord { target_id: TargetId(7), state: state.clone(), delta }];
+        let statuses = vec![StatusRecord { subject: SubjectId(7), state: state.clone(), delta }];
         let results =
             (0..delta.pass_count + delta.unknown_count).map(|k| result(7, n * 10 + k, Verdict::Pass)).collect();
         store.write_batch(&Batch { writer: 1, number: n + 1, results, statuses, ..Batch::default() }).unwrap();
-        let stored = StoredStatus { target_id: TargetId(7), state, writer: 1, number: n + 1 };
+        let stored = StoredStatus { subject: SubjectId(7), state, writer: 1, number: n + 1 };
         assert_eq!(store.load_statuses().unwrap(), [stored], "step {i}");
     }
     assert_eq!(db.number("SELECT thinned_count FROM target_status"), 0);

@@ -176,7 +176,7 @@ pub fn ids_are_never_reused(db: &TestDb) {
     store.delete_definition(first).unwrap();
     let second = store.insert_definition(&definition("a"), NOW).unwrap();
     assert!(second > first);
-    let known: Vec<i64> = store.load_statuses().unwrap().iter().map(|s| s.target_id.0).collect();
+    let known: Vec<i64> = store.load_statuses().unwrap().iter().map(|s| s.subject.0).collect();
     assert_eq!(known, [first], "the new one has no past");
 }
 

@@ -14,6 +14,7 @@ use skypunch::model::outcome::Phases;
 use skypunch::model::reason::{Reason, Verdict};
 use skypunch::model::record::{Batch, IncidentChange, IncidentEnd, Recorded, ResultRecord};
 use skypunch::model::state::{Counters, Status, TargetState};
+use skypunch::model::subject::SubjectId;
 use skypunch::model::target::TargetId;
 use skypunch::model::time::UtcMs;
 use skypunch::model::trace::{Event, Trace};
@@ -171,7 +172,7 @@ pub fn recorded(result: ResultRecord) -> Recorded {
     let delta = Counters::of(result.verdict, result.status_code);
     let conclusive = if result.verdict == Verdict::Fail { Status::Fail } else { Status::Pass };
     let state = TargetState { conclusive, last_updated: Some(result.started_at), ..TargetState::default() };
-    Recorded { target_id: result.target_id, result: Some(result), state, delta, incident: None }
+    Recorded { subject: result.target_id.into(), result: Some(result), state, delta, incident: None }
 }
 
 /// `passes` and `fails` of one target from millisecond `from` on, a millisecond apart.
@@ -192,7 +193,7 @@ pub fn trace(words: &str) -> Trace {
 pub fn incident(id: i64, target: i64) -> Incident {
     Incident {
         id,
-        target_id: TargetId(target),
+        subject: SubjectId(target),
         started_at: NOW,
         ended_at: None,
         ended_by: None,

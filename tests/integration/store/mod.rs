@@ -8,6 +8,7 @@
 mod batches;
 mod change;
 mod clients;
+mod credentials;
 mod definitions;
 mod files;
 mod fixture;
@@ -43,6 +44,8 @@ on_both! {
     notifiers: every_column_of_a_notifier_comes_back, name_type_and_address_are_enough, taken_and_missing_notifiers_are_named,
         both_tables_are_applied_whole_or_not_at_all, odd_notifiers_do_not_hide_the_others, an_older_form_never_replaces_a_newer,
         old_notifications_go_few_at_a_time, the_overview_of_notifiers_has_the_words_of_0_3_0;
+    credentials: every_column_of_a_credential_comes_back, taken_and_missing_credentials_are_named,
+        credentials_are_applied_whole_with_the_other_tables, odd_credentials_do_not_hide_the_others;
     batches: results_come_back_exactly, statuses_come_back_exactly, the_same_batch_twice_counts_once,
         replays_after_crashes_count_once, counters_add_up_over_writers, a_deleted_target_does_not_stop_a_batch,
         thinned_results_are_booked, a_big_batch_is_one_transaction, a_failed_batch_leaves_nothing,

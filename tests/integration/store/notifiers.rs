@@ -46,7 +46,7 @@ pub fn every_column_of_a_notifier_comes_back(db: &TestDb) {
     let first = NotifierDefinition { id, ..full() };
     assert_eq!(store.load_notifiers().unwrap(), std::slice::from_ref(&first));
     let second = NotifierDefinition { id, ..notifier("other") };
-    store.apply(&Edits::default(), &edits(vec![], vec![second.clone()], vec![]), NOW).unwrap();
+    store.apply(&Edits::default(), &edits(vec![], vec![second.clone()], vec![]), &Edits::default(), NOW).unwrap();
     assert_eq!(store.load_notifiers().unwrap(), std::slice::from_ref(&second), "NULLs replace what was there");
     let renamed = store.edit_notifier(id, NOW, |d| {
         d.name = "edited".into();
@@ -102,11 +102,13 @@ pub fn both_tables_are_applied_whole_or_not_at_all(db: &TestDb) {
     let a = store.insert_notifier(&notifier("a"), NOW).unwrap();
     let b = store.insert_notifier(&notifier("b"), NOW).unwrap();
     let targets = Edits { inserts: vec![definition("t")], ..Edits::default() };
-    let failed = store.apply(&targets, &edits(vec![notifier("c"), notifier("b")], vec![], vec![a]), NOW);
+    let taken = edits(vec![notifier("c"), notifier("b")], vec![], vec![a]);
+    let failed = store.apply(&targets, &taken, &Edits::default(), NOW);
     assert!(matches!(failed, Err(StoreError::Duplicate(_))), "{failed:?}");
     assert_eq!((store.load_definitions().unwrap().len(), store.load_notifiers().unwrap().len()), (0, 2));
     let swapped = vec![NotifierDefinition { id: a, ..notifier("b") }, NotifierDefinition { id: b, ..notifier("a") }];
-    let applied = store.apply(&targets, &edits(vec![notifier("c")], swapped, vec![]), NOW).unwrap();
+    let swap = edits(vec![notifier("c")], swapped, vec![]);
+    let applied = store.apply(&targets, &swap, &Edits::default(), NOW).unwrap();
     assert_eq!((applied.inserted.len(), applied.inserted_notifiers.len()), (1, 1));
     let names: Vec<String> = store.load_notifiers().unwrap().into_iter().map(|n| n.name).collect();
     assert_eq!(names, ["b", "a", "c"]);

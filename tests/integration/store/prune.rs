@@ -66,7 +66,7 @@ pub fn statuses_of_targets_that_are_gone_go_with_their_last_result(db: &TestDb) 
     assert_eq!(store.prune_statuses(later(1000), 10).unwrap(), 1, "one has a result");
     store.prune_results(later(1000), 10).unwrap();
     assert_eq!(store.prune_statuses(later(1000), 10).unwrap(), 1);
-    let left: Vec<i64> = store.load_statuses().unwrap().iter().map(|s| s.target_id.0).collect();
+    let left: Vec<i64> = store.load_statuses().unwrap().iter().map(|s| s.subject.0).collect();
     assert_eq!(left, [stays]);
     // Few at a time.
     store

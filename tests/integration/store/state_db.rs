@@ -8,7 +8,7 @@ use skypunch::model::incident::End;
 use skypunch::model::reason::Verdict;
 use skypunch::model::record::{Batch, StatusRecord};
 use skypunch::model::state::{Counters, OpenIncident, Status, TargetState};
-use skypunch::model::target::TargetId;
+use skypunch::model::subject::SubjectId;
 use skypunch::model::time::UtcMs;
 use skypunch::secret::Secret;
 use skypunch::store::state_db::{EventKind, OutboxChanges};
@@ -77,7 +77,7 @@ fn transitions_are_durable_and_recorded_once() {
     let file = File::new();
     let mut state = file.open(BIG);
     let failed = StatusRecord {
-        target_id: TargetId(7),
+        subject: SubjectId(7),
         state: TargetState {
             conclusive: Status::Fail,
             last_updated: Some(NOW),
@@ -102,7 +102,7 @@ fn transitions_are_durable_and_recorded_once() {
     let mut after = file.as_if_killed().open(BIG);
     assert_eq!(after.open_incidents().unwrap(), []);
     let events = after.events_after(0, 100).unwrap();
-    let kinds: Vec<_> = events.iter().map(|e| (e.incident_id, e.target_id.0, e.kind)).collect();
+    let kinds: Vec<_> = events.iter().map(|e| (e.incident_id, e.subject.0, e.kind)).collect();
     let (first, second) = ((id(1), 7), (id(2), 8));
     assert_eq!(
         kinds,
@@ -205,7 +205,7 @@ fn states_in_the_spool_are_newer_than_those_of_the_last_transition() {
     let mut state = file.open(BIG);
     let status = |fails, number| {
         let s = TargetState { repeated_fails: fails, ..TargetState::default() };
-        (vec![StatusRecord { target_id: TargetId(7), state: s, delta: Counters::default() }], number)
+        (vec![StatusRecord { subject: SubjectId(7), state: s, delta: Counters::default() }], number)
     };
     let (early, n) = status(1, 10);
     state.record_transitions(3, n, &early, &[]).unwrap();
@@ -227,7 +227,7 @@ fn statuses_of_targets_that_are_gone_are_forgotten() {
     let mut state = file.open(BIG);
     let status = |target, at| {
         let s = TargetState { last_updated: Some(UtcMs(NOW.0 + at)), ..TargetState::default() };
-        StatusRecord { target_id: TargetId(target), state: s, delta: Counters::default() }
+        StatusRecord { subject: SubjectId(target), state: s, delta: Counters::default() }
     };
     let all: Vec<StatusRecord> = [(1, 0), (2, 1), (3, 2), (4, 3), (5, 90)].map(|(id, at)| status(id, at)).into();
     state.record_transitions(3, 1, &all, &[]).unwrap();
@@ -235,7 +235,7 @@ fn statuses_of_targets_that_are_gone_are_forgotten() {
     assert_eq!(state.forget_statuses(UtcMs(NOW.0 + 50), 2).unwrap(), 2, "few at a time");
     assert_eq!(state.forget_statuses(UtcMs(NOW.0 + 50), 2).unwrap(), 1);
     assert_eq!(state.forget_statuses(UtcMs(NOW.0 + 50), 2).unwrap(), 0);
-    let left: Vec<i64> = state.load_statuses().unwrap().iter().map(|s| s.target_id.0).collect();
+    let left: Vec<i64> = state.load_statuses().unwrap().iter().map(|s| s.subject.0).collect();
     assert_eq!(left, [2, 5], "one is still defined, one was heard of lately");
 }
 
@@ -297,7 +297,7 @@ fn incidents_of_an_older_version_get_the_names_that_their_events_hold() {
     drop(state);
     sqlite3(
         &path,
-        "ALTER TABLE incidents DROP COLUMN target_name; ALTER TABLE incidents DROP COLUMN tenantid; \
+        "ALTER TABLE incidents DROP COLUMN subject_name; ALTER TABLE incidents DROP COLUMN tenantid; \
          DELETE FROM __diesel_schema_migrations WHERE version = '0003'",
     );
     let mut state = file.open(BIG);

@@ -1,6 +1,7 @@
 //! The outbox in a world of its own: a store that takes its changes, a clock, servers that answer as told.
 
 mod examples;
+mod flapping;
 mod properties;
 mod recipients;
 mod storm;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::message::Message;
 use crate::model::notifier::{EventKind, Filter, Matched, Notifier, NotifierId};
-use crate::model::target::TargetId;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 pub(super) const START: UtcMs = UtcMs(1_795_363_200_000);
@@ -43,7 +44,7 @@ pub(super) struct Try {
 pub(super) struct Said {
     pub notice: NoticeId,
     pub incident: i64,
-    pub target: TargetId,
+    pub target: SubjectId,
     pub event: EventKind,
     pub number: u32,
     pub both: bool,
@@ -71,7 +72,7 @@ pub(super) struct Stored {
     pub notices: BTreeMap<NoticeId, Notice>,
     pub done: Vec<NoticeId>,
     dispatches: BTreeMap<i64, Dispatch>,
-    standings: BTreeMap<TargetId, Standing>,
+    standings: BTreeMap<SubjectId, Standing>,
     paces: BTreeMap<NotifierId, Pace>,
     mark: Mark,
 }
@@ -80,7 +81,7 @@ impl Stored {
     fn take(&mut self, changes: Changes) {
         self.notices.extend(changes.notices.into_iter().map(|n| (n.id, n)));
         self.dispatches.extend(changes.dispatches.into_iter().map(|d| (d.id, d)));
-        self.standings.extend(changes.standings.into_iter().map(|s| (s.target_id, s)));
+        self.standings.extend(changes.standings.into_iter().map(|s| (s.subject, s)));
         self.paces.extend(changes.paces.into_iter().map(|p| (p.notifier, p)));
         self.done.extend(changes.done_notices);
         changes.gone_dispatches.iter().for_each(|d| drop(self.dispatches.remove(d)));
@@ -151,12 +152,13 @@ impl World {
             event_id,
             incident_id: incident,
             target: Matched {
-                id: TargetId(target),
+                id: SubjectId(target),
                 name: format!("t{target}"),
                 tenant: "0".into(),
                 tags: if target % 2 == 0 { vec!["even".into()] } else { vec![] },
+                users: vec![],
             },
-            parent: self.parents.get(&target).map(|p| TargetId(*p)),
+            parent: self.parents.get(&target).map(|p| SubjectId(*p)),
             kind,
             at: self.now,
         });
@@ -203,7 +205,7 @@ impl World {
             let items = self.book.members(id).map(|n| Said {
                 notice: n.id,
                 incident: n.incident_id,
-                target: n.target_id,
+                target: n.subject,
                 event: n.event,
                 number: n.number,
                 both: n.ended_at.is_some(),

@@ -60,7 +60,7 @@ fn world() -> World {
 #[derive(Default)]
 struct Past {
     toggled: BTreeSet<NotifierId>,
-    withdrawn: BTreeSet<TargetId>,
+    withdrawn: BTreeSet<SubjectId>,
 }
 
 /// Whether nobody has what is being sent to a notifier.
@@ -78,7 +78,7 @@ fn play(w: &mut World, ops: &[Op], dead: Option<i64>, past: &mut Past) {
                 w.fail(t);
             }
             Op::Withdraw(t) if w.open.contains_key(&t) => {
-                past.withdrawn.insert(TargetId(t));
+                past.withdrawn.insert(SubjectId(t));
                 w.withdraw(t);
             }
             Op::Withdraw(_) => {}
@@ -110,7 +110,7 @@ fn play(w: &mut World, ops: &[Op], dead: Option<i64>, past: &mut Past) {
             Op::ClockBack(ms) => w.now.0 -= ms,
             Op::ParentSeen(t, passed) => {
                 let verdict = if passed { Verdict::Pass } else { Verdict::Fail };
-                w.book.parent_seen(w.now, TargetId(t), w.now, verdict);
+                w.book.parent_seen(w.now, SubjectId(t), w.now, verdict);
                 w.store();
             }
         }
@@ -134,7 +134,7 @@ fn check_messages(w: &World) -> Result<(), TestCaseError> {
     // One Message-ID for each (incident, notifier, event, number), whatever the attempts.
     let mut ids: BTreeMap<(i64, NotifierId, EventKind, u32), &str> = BTreeMap::new();
     let mut sent: BTreeMap<(i64, NotifierId, EventKind, u32), u32> = BTreeMap::new();
-    let mut last: BTreeMap<(NotifierId, TargetId), (NoticeId, &str)> = BTreeMap::new();
+    let mut last: BTreeMap<(NotifierId, SubjectId), (NoticeId, &str)> = BTreeMap::new();
     for (i, t) in w.tries.iter().enumerate() {
         // What may have arrived already goes again as it was; only who is no longer to be told is left out.
         let before = w.tries[..i].iter().rev().find(|b| b.message_id == t.message_id && b.sent.is_none());
@@ -215,7 +215,7 @@ fn check_calm(w: &World, past: &Past) -> Result<(), TestCaseError> {
             });
             let gave_up = w.saved.notices.values().any(|n| {
                 n.notifier == t.notifier
-                    && n.target_id == said.target
+                    && n.subject == said.target
                     && n.id > said.notice
                     && match n.event {
                         EventKind::Recovery => matches!(n.state, NoticeState::Failed | NoticeState::Expired),

@@ -46,11 +46,12 @@ fn a_digest_that_is_too_large_goes_in_pieces() {
 #[test]
 fn one_that_no_server_takes_fails_alone() {
     let mut w = outage(64);
-    let sizes = pieces(&mut w, |t| if t.items.iter().any(|s| s.target == TargetId(50)) { too_large() } else { sent() });
+    let sizes =
+        pieces(&mut w, |t| if t.items.iter().any(|s| s.target == SubjectId(50)) { too_large() } else { sent() });
     assert_eq!((count(&w, NoticeState::Sent), count(&w, NoticeState::Failed)), (63, 1), "{sizes:?}");
     assert!(sizes.len() < 20, "{sizes:?}");
     let failed = w.saved.notices.values().find(|n| n.state == NoticeState::Failed).unwrap();
-    assert!(failed.target_id == TargetId(50) && failed.attempts > 3, "all attempts count: {failed:?}");
+    assert!(failed.subject == SubjectId(50) && failed.attempts > 3, "all attempts count: {failed:?}");
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn a_failure_whose_digest_was_split_and_its_end_are_one_message() {
     w.answer(1, &too_large());
     assert_eq!(pieces(&mut w, |_| sent()), [2, 2]);
     let told = &w.tries[1].items[0];
-    assert!(told.both && told.target == TargetId(1), "{told:?}");
+    assert!(told.both && told.target == SubjectId(1), "{told:?}");
 }
 
 #[test]

@@ -10,7 +10,13 @@ fn ten_thousand_transitions_are_one_bounded_digest_for_each_notifier() {
         .map(|i| Transition {
             event_id: i,
             incident_id: 100_000 + i,
-            target: Matched { id: TargetId(i), name: format!("t{i}"), tenant: "0".into(), tags: vec![] },
+            target: Matched {
+                id: SubjectId(i),
+                name: format!("t{i}"),
+                tenant: "0".into(),
+                tags: vec![],
+                users: vec![],
+            },
             parent: None,
             kind: TransitionKind::Opened,
             at: UtcMs(START.0 + i / 10),
