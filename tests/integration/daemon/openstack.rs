@@ -151,6 +151,12 @@ pub fn incidents(place: &Place) -> Vec<Vec<String>> {
     place.db.sql(sql)
 }
 
+/// Waits until so many messages are written down as sent: a kill before that moment may cost a copy.
+pub fn wait_recorded(place: &Place, n: usize) {
+    let sent = || place.db.sql("SELECT id FROM notifications WHERE state = 'sent'").len();
+    wait_until("what was told is written down", LATE, || sent() == n);
+}
+
 /// The incidents of targets.
 pub fn incidents_of_targets(place: &Place) -> i64 {
     place.db.number("SELECT COUNT(*) FROM incidents WHERE subject_kind = 'target'")

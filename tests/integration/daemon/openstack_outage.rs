@@ -7,7 +7,7 @@ use serde_json::json;
 use super::harness::{Daemon, Place, SOON, number, wait_until};
 use super::openstack::{
     LATE, assert_hidden, by_ids, credential, incidents, incidents_of_targets, often, target, test, wait_reason,
-    wait_status,
+    wait_recorded, wait_status,
 };
 use super::origin::Origin;
 use super::telling::{Receiver, add, in_force};
@@ -55,6 +55,7 @@ pub(super) fn a_slow_and_a_stopped_keystone_are_told_as_what_they_are(place: &Pl
 
     let mut daemon = daemon;
     let open = daemon.get("/v1/incidents?open=true");
+    wait_recorded(place, 3);
     daemon.kill();
     let daemon = place.setup().extra(SETTINGS).start();
     for name in TARGETS {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::harness::{Daemon, Place, SOON, number, wait_until};
 use super::openstack::{
     LATE, SETTINGS, assert_hidden, credential, incidents, incidents_of_targets, often, target, wait_probes,
-    wait_reason, wait_status, with_password, written_in_sql,
+    wait_reason, wait_recorded, wait_status, with_password, written_in_sql,
 };
 use super::origin::Origin;
 use super::telling::{Receiver, add, in_force};
@@ -66,6 +66,7 @@ pub(super) fn a_wrong_password_is_told_once_and_mended(place: &Place) {
     told(&receiver, &["fail", "fail"], "");
     assert!(receiver.got()[1].body.to_string().contains("own-one"), "{:#?}", receiver.got());
     wait_until("both are copied", SOON, || incidents(place).len() == 2);
+    wait_recorded(place, 2);
     let before = ids(&daemon);
     daemon.kill();
     let daemon = place.setup().extra(SETTINGS).start();
