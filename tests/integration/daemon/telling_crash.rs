@@ -27,7 +27,7 @@ const TARGETS: usize = 6;
 /// The second one waits for company, so it gets digests.
 const NOTIFIERS: [(&str, u32); 2] = [("hasty", 0), ("gathers", 120)];
 /// All of this must be over by then.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(150);
 
 /// Numbers that look like chance and can be repeated.
 #[derive(Clone, Copy)]
