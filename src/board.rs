@@ -16,7 +16,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use crate::model::definition::{Definition, Problem};
 use crate::model::outcome::Outcome;
-use crate::model::reference::TargetRef;
+use crate::model::reference::{Reference, ReferenceId, TargetRef};
 use crate::model::state::TargetState;
 use crate::model::target::{Target, TargetId};
 use crate::model::text::nearest;
@@ -94,6 +94,34 @@ pub struct Board {
     pub notifiers: Notifiers,
     /// Who we are at identity services.
     pub credentials: Credentials,
+}
+
+/// Finds the row that a person means; `named` gives an entry's tenant and name.
+fn find_row<I: ReferenceId + Ord, E: Clone>(
+    all: &BTreeMap<I, E>,
+    reference: &Reference<I>,
+    named: impl Fn(&E) -> (&str, &str),
+) -> Result<(I, E), NotFound> {
+    let fits = |(id, entry): &(&I, &E)| {
+        let (tenant, name) = named(entry);
+        reference.matches(**id, tenant, name)
+    };
+    let found: Vec<_> = all.iter().filter(fits).collect();
+    match found.as_slice() {
+        [(id, entry)] => Ok((**id, (*entry).clone())),
+        [] if matches!(reference, Reference::Id(_)) => Err(NotFound::Unknown(None)),
+        [] => {
+            let near = nearest(&reference.to_string(), all.values().map(|entry| named(entry).1));
+            Err(NotFound::Unknown(near.map(str::to_owned)))
+        }
+        several => {
+            let shown = several.iter().map(|(id, entry)| {
+                let (tenant, name) = named(entry);
+                format!("{id} ({tenant}/{name})")
+            });
+            Err(NotFound::Ambiguous(shown.collect()))
+        }
+    }
 }
 
 /// Why a reference finds none.

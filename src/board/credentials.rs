@@ -99,21 +99,7 @@ impl Credentials {
     /// # Errors
     /// No such credential, or several.
     pub fn find(&self, reference: &CredentialReference) -> Result<(CredentialId, CredentialEntry), NotFound> {
-        let all = self.all();
-        let fits = |(id, e): &(&CredentialId, &CredentialEntry)| reference.matches(**id, &e.row.tenantid, &e.row.name);
-        let found: Vec<_> = all.iter().filter(fits).collect();
-        match found.as_slice() {
-            [(id, entry)] => Ok((**id, (*entry).clone())),
-            [] if matches!(reference, CredentialReference::Id(_)) => Err(NotFound::Unknown(None)),
-            [] => {
-                let near = nearest(&reference.to_string(), all.values().map(|e| e.row.name.as_str()));
-                Err(NotFound::Unknown(near.map(str::to_owned)))
-            }
-            several => {
-                let shown = several.iter().map(|(id, e)| format!("{id} ({}/{})", e.row.tenantid, e.row.name));
-                Err(NotFound::Ambiguous(shown.collect()))
-            }
-        }
+        super::find_row(&self.all(), reference, |e| (&e.row.tenantid, &e.row.name))
     }
 
     /// The credential in force that a target names; `None` for one of clouds.yaml, which is not among the rows.

@@ -15,7 +15,6 @@ use super::NotFound;
 use crate::model::definition::Problem;
 use crate::model::notifier::{Notifier, NotifierDefinition, NotifierId, NotifierStatus, TypeCheck};
 use crate::model::reference::NotifierRef;
-use crate::model::text::nearest;
 
 /// What is known of one notifier.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,21 +95,7 @@ impl Notifiers {
     /// # Errors
     /// No such notifier, or several.
     pub fn find(&self, reference: &NotifierRef) -> Result<(NotifierId, NotifierEntry), NotFound> {
-        let all = self.all();
-        let fits = |(id, e): &(&NotifierId, &NotifierEntry)| reference.matches(**id, &e.row.tenantid, &e.row.name);
-        let found: Vec<_> = all.iter().filter(fits).collect();
-        match found.as_slice() {
-            [(id, entry)] => Ok((**id, (*entry).clone())),
-            [] if matches!(reference, NotifierRef::Id(_)) => Err(NotFound::Unknown(None)),
-            [] => {
-                let near = nearest(&reference.to_string(), all.values().map(|e| e.row.name.as_str()));
-                Err(NotFound::Unknown(near.map(str::to_owned)))
-            }
-            several => {
-                let shown = several.iter().map(|(id, e)| format!("{id} ({}/{})", e.row.tenantid, e.row.name));
-                Err(NotFound::Ambiguous(shown.collect()))
-            }
-        }
+        super::find_row(&self.all(), reference, |e| (&e.row.tenantid, &e.row.name))
     }
 
     fn statuses(&self) -> MutexGuard<'_, HashMap<NotifierId, NotifierStatus>> {

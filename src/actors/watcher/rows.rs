@@ -4,6 +4,7 @@ use slog::{Logger, error};
 
 use crate::board::Board;
 use crate::model::credential::CredentialDefinition;
+use crate::model::defined::Defined;
 use crate::model::definition::Problem;
 use crate::model::notifier::{NotifierDefinition, TypeCheck};
 
@@ -28,36 +29,34 @@ pub fn tell_notifiers(
     log: &Logger,
 ) -> Told<NotifierDefinition> {
     let changed = board.notifiers.replace(rows, types);
-    let mut told = Told { changed: changed.len(), invalid: 0, good: Vec::new(), wrong: Vec::new() };
-    for (id, entry) in board.notifiers.all().iter() {
-        if entry.problems.is_empty() {
-            told.good.push(entry.row.clone());
-            continue;
-        }
-        told.wrong.push(id.0);
-        if changed.contains(id) {
-            told.invalid += 1;
-            error!(log, "a notifier's row is wrong; its last good form, if there was one, stays in force";
-                "notifier" => id.0, "name" => entry.row.name.clone(), "problems" => joined(&entry.problems));
-        }
-    }
-    told
+    let all = board.notifiers.all();
+    told(changed.len(), all.iter().map(|(id, e)| (id.0, &e.row, &*e.problems, changed.contains(id))), log)
 }
 
 /// Puts the rows of credentials in force.
 pub fn tell_credentials(board: &Board, rows: Vec<CredentialDefinition>, log: &Logger) -> Told<CredentialDefinition> {
     let changed = board.credentials.replace(rows);
-    let mut told = Told { changed: changed.len(), invalid: 0, good: Vec::new(), wrong: Vec::new() };
-    for (id, entry) in board.credentials.all().iter() {
-        if entry.problems.is_empty() {
-            told.good.push(entry.row.clone());
+    let all = board.credentials.all();
+    told(changed.len(), all.iter().map(|(id, e)| (id.0, &e.row, &*e.problems, changed.contains(id))), log)
+}
+
+/// Sorts rows (id, row, what is wrong with it, whether it is new or changed) into fit and wrong.
+fn told<'a, D: Defined + 'a>(
+    changed: usize,
+    rows: impl Iterator<Item = (i64, &'a D, &'a [Problem], bool)>,
+    log: &Logger,
+) -> Told<D> {
+    let mut told = Told { changed, invalid: 0, good: Vec::new(), wrong: Vec::new() };
+    for (id, row, problems, is_changed) in rows {
+        if problems.is_empty() {
+            told.good.push(row.clone());
             continue;
         }
-        told.wrong.push(id.0);
-        if changed.contains(id) {
+        told.wrong.push(id);
+        if is_changed {
             told.invalid += 1;
-            error!(log, "a credential's row is wrong; its last good form, if there was one, stays in force";
-                "credential" => id.0, "name" => entry.row.name.clone(), "problems" => joined(&entry.problems));
+            error!(log, "a {}'s row is wrong; its last good form, if there was one, stays in force", D::WHAT;
+                D::WHAT => id, "name" => row.name().to_owned(), "problems" => joined(problems));
         }
     }
     told
