@@ -1,7 +1,7 @@
 //! The floor: a loop of bare tokio sockets, at the same rate and in the same shape as the daemon.
 //!
 //! ```text
-//!  for each 10 ms step: sleep -> a task for each target that is due: connect, GET, read to the end, close
+//!  for each step of the grid: sleep -> a task for each target that is due: connect, GET, read to the end, close
 //! ```
 //!
 //! Same due times (`model::schedule`), same request, same close (without TIME_WAIT where the end was not seen). What is

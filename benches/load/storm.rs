@@ -22,6 +22,9 @@ const FREQUENCY: Duration = Duration::from_secs(1);
 const GROUP_WAIT_MS: i64 = 5_000;
 /// How long the live one may take to get all.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// So long without a message, all that is to come has come: longer than the default of `group_window_ms`. A target that
+/// changes too often is told as flapping, and the count that is waited for is not reached.
+const QUIET: Duration = Duration::from_secs(40);
 /// Between two looks at the memory.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -65,10 +68,14 @@ pub fn run(options: &Options) -> Outcome<Report> {
     let missed_after = daemon.status()?.probes.missed;
     let cpu_storm = (process::cpu_us(daemon.pid)?, process::threads(daemon.pid)?);
     let until_told = |receiver: &mut Receiver, peak: &mut u64, things: u64| {
-        let begun = clock.now();
+        let (begun, mut grown, mut messages) = (clock.now(), clock.now(), 0);
         loop {
             let got = receiver.got()?;
-            if got.named + got.counted >= things || clock.now().since(begun) > PATIENCE {
+            let now = clock.now();
+            if got.messages > messages {
+                (grown, messages) = (now, got.messages);
+            }
+            if got.named + got.counted >= things || now.since(begun) > PATIENCE || now.since(grown) > QUIET {
                 return Outcome::Ok(got);
             }
             look(peak)?;

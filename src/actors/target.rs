@@ -24,6 +24,7 @@ use crate::model::schedule::Schedule;
 use crate::model::state::Counters;
 use crate::model::target::Target;
 use crate::model::time::Mono;
+use crate::model::trace::packed::Packed;
 use crate::model::trace::{Event, Trace};
 
 /// A new definition of the same target is in force.
@@ -63,7 +64,7 @@ pub struct TargetActor {
     pacer: Pacer,
     alarm: SpawnHandle,
     running: SpawnHandle,
-    last_good: Option<Box<Trace>>,
+    last_good: Option<Packed>,
     stopped_on_purpose: bool,
 }
 
@@ -168,7 +169,7 @@ impl TargetActor {
             missed,
             result_id: local.next_id(),
             incident_id: local.next_id(),
-            last_good: self.last_good.as_deref(),
+            last_good: self.last_good.as_ref(),
         };
         let (before, recorded) = {
             let mut data = self.entry.lock();
@@ -186,9 +187,7 @@ impl TargetActor {
             outcome: probe.outcome.clone(),
         });
         if probe.outcome.verdict == Verdict::Pass {
-            let mut trace = probe.trace;
-            trace.fit();
-            self.last_good = Some(Box::new(trace));
+            self.last_good = Some(Packed::new(&probe.trace));
         }
     }
 

@@ -9,7 +9,7 @@ use super::state::{Counters, TargetState, Transition, step, withdraw};
 use super::subject::SubjectId;
 use super::target::Target;
 use super::time::UtcMs;
-use super::trace::Trace;
+use super::trace::packed::Packed;
 
 /// What [`account`] needs to know beside the probe.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub struct Circumstances<'a> {
     /// Id of the incident, if this opens one.
     pub incident_id: i64,
     /// The last trace that passed.
-    pub last_good: Option<&'a Trace>,
+    pub last_good: Option<&'a Packed>,
 }
 
 /// The next state and the record of one probe.
@@ -47,7 +47,7 @@ pub fn account(state: TargetState, target: &Target, probe: &Probe, with: Circums
             reason: outcome.reason.unwrap_or(Reason::Internal),
             description: outcome.description.clone().into_owned(),
             first_trace: probe.trace.clone(),
-            last_good_trace: with.last_good.cloned(),
+            last_good_trace: with.last_good.map(Packed::unpack),
             facts: TargetFacts::new(target, &state),
         })),
         closed @ Transition::Closed { .. } => ended(closed, TargetFacts::new(target, &state)),
@@ -107,7 +107,7 @@ mod tests {
     use crate::model::outcome::Outcome;
     use crate::model::state::Status;
     use crate::model::time::Mono;
-    use crate::model::trace::Event;
+    use crate::model::trace::{Event, Trace};
 
     fn probe(outcome: Outcome) -> Probe {
         let mut trace = Trace::default();
@@ -115,7 +115,7 @@ mod tests {
         Probe { due: Mono(1000), started: Mono(1700), started_at: UtcMs(5), outcome, trace }
     }
 
-    fn with(id: i64, last_good: Option<&Trace>) -> Circumstances<'_> {
+    fn with(id: i64, last_good: Option<&Packed>) -> Circumstances<'_> {
         Circumstances {
             due_at: UtcMs(4),
             ended_at: UtcMs(6),
@@ -133,7 +133,7 @@ mod tests {
             .unwrap();
         let good = probe(Outcome::pass(200, "OK")).trace;
         let failed = probe(Outcome::not_passed(Reason::Reset, "cut"));
-        let (state, recorded) = account(TargetState::default(), &target, &failed, with(1, Some(&good)));
+        let (state, recorded) = account(TargetState::default(), &target, &failed, with(1, Some(&Packed::new(&good))));
         assert_eq!(state.status(), Status::Fail);
         assert_eq!((recorded.delta.fail_count, recorded.delta.network_fails, recorded.delta.missed_count), (1, 1, 2));
         let result = recorded.result.unwrap();

@@ -6,8 +6,10 @@ use std::fmt;
 /// A set of HTTP status codes, written `200`, `200-299` or `200,204,301-303`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StatusSet {
-    /// Inclusive ranges as written.
-    ranges: Vec<(u16, u16)>,
+    /// The first of the inclusive ranges as written: mostly the only one, and so without memory of its own.
+    first: (u16, u16),
+    /// The others.
+    more: Vec<(u16, u16)>,
 }
 
 impl StatusSet {
@@ -16,8 +18,7 @@ impl StatusSet {
     /// # Errors
     /// A sentence that says what is wrong and what to write instead.
     pub fn parse(text: &str) -> Result<StatusSet, String> {
-        let mut ranges = Vec::new();
-        for part in text.split(',') {
+        let range = |part: &str| {
             let part = part.trim();
             let (from, to) = match part.split_once('-') {
                 Some((from, to)) => (code(from.trim())?, code(to.trim())?),
@@ -29,23 +30,31 @@ impl StatusSet {
             if from > to {
                 return Err(format!("the range {from}-{to} is upside down: write {to}-{from}"));
             }
-            ranges.push((from, to));
-        }
-        Ok(StatusSet { ranges })
+            Ok((from, to))
+        };
+        let (first, more) = text.split_once(',').map_or((text, None), |(first, more)| (first, Some(more)));
+        let first = range(first)?;
+        let more = more.map_or(Ok(Vec::new()), |more| more.split(',').map(range).collect())?;
+        Ok(StatusSet { first, more })
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (u16, u16)> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
     }
 
     /// Whether `status` is in the set.
     #[must_use]
     pub fn contains(&self, status: u16) -> bool {
-        self.ranges.iter().any(|&(from, to)| (from..=to).contains(&status))
+        self.ranges().any(|(from, to)| (from..=to).contains(&status))
     }
 
     /// The text form; the usual one costs no memory.
     #[must_use]
     pub fn text(&self) -> Cow<'static, str> {
-        match self.ranges[..] {
-            [(200, 200)] => Cow::Borrowed("200"),
-            _ => Cow::Owned(self.to_string()),
+        if self.first == (200, 200) && self.more.is_empty() {
+            Cow::Borrowed("200")
+        } else {
+            Cow::Owned(self.to_string())
         }
     }
 }
@@ -62,7 +71,7 @@ fn code(text: &str) -> Result<u16, String> {
 
 impl fmt::Display for StatusSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (from, to)) in self.ranges.iter().enumerate() {
+        for (i, (from, to)) in self.ranges().enumerate() {
             if i > 0 {
                 f.write_str(",")?;
             }

@@ -3,6 +3,8 @@
 //! Steps are data, not text: a passing probe's trace costs a few dozen nanoseconds a step and is rendered only
 //! when somebody looks. No step holds a secret: header values, bodies and userinfo never enter a trace.
 
+pub mod packed;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -12,160 +14,175 @@ use serde::{Deserialize, Serialize};
 use super::reason::Reason;
 use super::text::escape_controls;
 
-/// One thing that happened in a probe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case")]
-pub enum Event {
-    /// A hop begins: the first request, or a redirect's next one.
-    Request {
-        /// The method.
-        method: Cow<'static, str>,
-        /// The URL without userinfo.
-        url: String,
-    },
-    /// The name is being resolved.
-    Resolving {
-        /// The name.
-        host: String,
-    },
-    /// The name has these addresses.
-    Resolved {
-        /// In the order in which they will be tried.
-        addresses: Vec<IpAddr>,
-        /// Answered from our own cache, within the record's time to live.
-        cached: bool,
-    },
-    /// A connection attempt has been started.
-    Connecting {
-        /// To where.
-        address: SocketAddr,
-    },
-    /// A connection attempt has failed; others may go on.
-    ConnectFailed {
-        /// To where.
-        address: SocketAddr,
-        /// The system's words.
-        error: String,
-    },
-    /// The connection stands.
-    Connected {
-        /// The address that won.
-        address: SocketAddr,
-        /// Our end, where known.
-        local: Option<SocketAddr>,
-    },
-    /// The TLS handshake has begun.
-    TlsStarted {
-        /// The server name sent and verified.
-        server_name: String,
-    },
-    /// The TLS handshake is complete.
-    TlsDone {
-        /// `TLSv1.3` or `TLSv1.2`.
-        version: Cow<'static, str>,
-        /// The cipher suite's IANA name.
-        cipher: String,
-    },
-    /// The certificate chain that the server sent, also when it was refused.
-    Certificate {
-        /// Subject of the leaf.
-        subject: String,
-        /// Issuer of the leaf.
-        issuer: String,
-        /// `notAfter` of the leaf in milliseconds UTC.
-        not_after: i64,
-        /// Why it was not accepted; `None` when it was, or when it was not verified.
-        refused: Option<String>,
-        /// Verification is switched off for this target.
-        unverified: bool,
-    },
-    /// The authentication has been prepared: its kind, never its content.
-    Auth {
-        /// `BASIC` or `BEARER`.
-        kind: Cow<'static, str>,
-    },
-    /// No token was at hand, or it was refused: a login is waited for. Steps up to [`Event::Token`] are the login's.
-    TokenAsked {
-        /// Name of the credential.
-        credential: String,
-    },
-    /// There is a token: whose, never its value.
-    Token {
-        /// Name of the credential.
-        credential: String,
-        /// How long it was waited for, in microseconds; `None`: it was at hand.
-        waited_us: Option<u32>,
-    },
-    /// The service refused the token with 401: a new one is asked for and the request repeated, once.
-    TokenRefused,
-    /// The service catalog was asked for the URL.
-    Catalog {
-        /// What was asked, as `openstack://compute/public`.
-        query: String,
-        /// Where that is.
-        url: String,
-        /// Where it was at the probe before, when that was elsewhere.
-        before: Option<String>,
-    },
-    /// The request has been handed to the kernel.
-    Sent {
-        /// Bytes of head and body.
-        bytes: u32,
-    },
-    /// The first byte of the answer has come.
-    FirstByte,
-    /// An interim answer (1xx) was skipped.
-    Interim {
-        /// Its status.
-        status: u16,
-    },
-    /// The final answer's head is complete.
-    Head {
-        /// `HTTP/1.1` or `HTTP/1.0`, as the server said.
-        version: Cow<'static, str>,
-        /// Its status.
-        status: u16,
-    },
-    /// What an OpenStack service calls this request in its logs (`X-Openstack-Request-Id`).
-    RequestId {
-        /// Letters, digits and `-`, at most 100.
-        id: String,
-    },
-    /// The body has ended, or the cap was reached.
-    Body {
-        /// Bytes read.
-        bytes: u32,
-        /// `length`, `chunked`, `close` (ends with the connection) or `none`.
-        framing: Cow<'static, str>,
-        /// More was left unread beyond the cap.
-        capped: bool,
-    },
-    /// The answer points elsewhere and is followed.
-    Redirect {
-        /// The next URL, without userinfo.
-        to: String,
-    },
-    /// The answer was compared with the expectation.
-    Check {
-        /// What was asked, as in `pass_result`.
-        expected: Cow<'static, str>,
-        /// What came.
-        status: u16,
-        /// Whether it fits.
-        ok: bool,
-    },
-    /// The probe ended without PASS.
-    Failed {
-        /// Why.
-        reason: Reason,
-        /// The sentence for people.
-        description: String,
-    },
-    /// Something worth knowing that is not an error.
-    Note {
-        /// What.
-        text: String,
-    },
+/// Declares the events twice: as what everybody uses, which describes itself in JSON, and as the same list without names,
+/// which [`packed`] writes.
+macro_rules! events {
+    ($(#[$doc:meta])* pub enum $name:ident { $($body:tt)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "step", rename_all = "snake_case")]
+        pub enum $name { $($body)* }
+
+        #[derive(Serialize, Deserialize)]
+        #[serde(remote = "Event")]
+        enum Unnamed { $($body)* }
+    };
+}
+
+events! {
+    /// One thing that happened in a probe.
+    pub enum Event {
+        /// A hop begins: the first request, or a redirect's next one.
+        Request {
+            /// The method.
+            method: Cow<'static, str>,
+            /// The URL without userinfo.
+            url: String,
+        },
+        /// The name is being resolved.
+        Resolving {
+            /// The name.
+            host: String,
+        },
+        /// The name has these addresses.
+        Resolved {
+            /// In the order in which they will be tried.
+            addresses: Vec<IpAddr>,
+            /// Answered from our own cache, within the record's time to live.
+            cached: bool,
+        },
+        /// A connection attempt has been started.
+        Connecting {
+            /// To where.
+            address: SocketAddr,
+        },
+        /// A connection attempt has failed; others may go on.
+        ConnectFailed {
+            /// To where.
+            address: SocketAddr,
+            /// The system's words.
+            error: String,
+        },
+        /// The connection stands.
+        Connected {
+            /// The address that won.
+            address: SocketAddr,
+            /// Our end, where known.
+            local: Option<SocketAddr>,
+        },
+        /// The TLS handshake has begun.
+        TlsStarted {
+            /// The server name sent and verified.
+            server_name: String,
+        },
+        /// The TLS handshake is complete.
+        TlsDone {
+            /// `TLSv1.3` or `TLSv1.2`.
+            version: Cow<'static, str>,
+            /// The cipher suite's IANA name.
+            cipher: String,
+        },
+        /// The certificate chain that the server sent, also when it was refused.
+        Certificate {
+            /// Subject of the leaf.
+            subject: String,
+            /// Issuer of the leaf.
+            issuer: String,
+            /// `notAfter` of the leaf in milliseconds UTC.
+            not_after: i64,
+            /// Why it was not accepted; `None` when it was, or when it was not verified.
+            refused: Option<String>,
+            /// Verification is switched off for this target.
+            unverified: bool,
+        },
+        /// The authentication has been prepared: its kind, never its content.
+        Auth {
+            /// `BASIC` or `BEARER`.
+            kind: Cow<'static, str>,
+        },
+        /// No token was at hand, or it was refused: a login is waited for. Steps up to [`Event::Token`] are the login's.
+        TokenAsked {
+            /// Name of the credential.
+            credential: String,
+        },
+        /// There is a token: whose, never its value.
+        Token {
+            /// Name of the credential.
+            credential: String,
+            /// How long it was waited for, in microseconds; `None`: it was at hand.
+            waited_us: Option<u32>,
+        },
+        /// The service refused the token with 401: a new one is asked for and the request repeated, once.
+        TokenRefused,
+        /// The service catalog was asked for the URL.
+        Catalog {
+            /// What was asked, as `openstack://compute/public`.
+            query: String,
+            /// Where that is.
+            url: String,
+            /// Where it was at the probe before, when that was elsewhere.
+            before: Option<String>,
+        },
+        /// The request has been handed to the kernel.
+        Sent {
+            /// Bytes of head and body.
+            bytes: u32,
+        },
+        /// The first byte of the answer has come.
+        FirstByte,
+        /// An interim answer (1xx) was skipped.
+        Interim {
+            /// Its status.
+            status: u16,
+        },
+        /// The final answer's head is complete.
+        Head {
+            /// `HTTP/1.1` or `HTTP/1.0`, as the server said.
+            version: Cow<'static, str>,
+            /// Its status.
+            status: u16,
+        },
+        /// What an OpenStack service calls this request in its logs (`X-Openstack-Request-Id`).
+        RequestId {
+            /// Letters, digits and `-`, at most 100.
+            id: String,
+        },
+        /// The body has ended, or the cap was reached.
+        Body {
+            /// Bytes read.
+            bytes: u32,
+            /// `length`, `chunked`, `close` (ends with the connection) or `none`.
+            framing: Cow<'static, str>,
+            /// More was left unread beyond the cap.
+            capped: bool,
+        },
+        /// The answer points elsewhere and is followed.
+        Redirect {
+            /// The next URL, without userinfo.
+            to: String,
+        },
+        /// The answer was compared with the expectation.
+        Check {
+            /// What was asked, as in `pass_result`.
+            expected: Cow<'static, str>,
+            /// What came.
+            status: u16,
+            /// Whether it fits.
+            ok: bool,
+        },
+        /// The probe ended without PASS.
+        Failed {
+            /// Why.
+            reason: Reason,
+            /// The sentence for people.
+            description: String,
+        },
+        /// Something worth knowing that is not an error.
+        Note {
+            /// What.
+            text: String,
+        },
+    }
 }
 
 /// An event with its time.
@@ -191,13 +208,6 @@ impl Trace {
     pub fn push(&mut self, at_us: u32, event: Event) {
         let at_us = self.steps.last().map_or(at_us, |last| at_us.max(last.at_us));
         self.steps.push(Step { at_us, event });
-    }
-
-    /// Gives memory back that the steps do not use, where it is more than a step or two.
-    pub fn fit(&mut self) {
-        if self.steps.capacity() > self.steps.len() + 2 {
-            self.steps.shrink_to_fit();
-        }
     }
 
     /// One line a step with `[OK]` or `[FAIL]`, each prefixed by its offset in milliseconds.

@@ -144,5 +144,8 @@ fn status_rows<'a>(batch: &'a Batch, results: impl Iterator<Item = &'a ResultRec
         let thinned = (counted - s.subject.target().and_then(|id| shown.get(&id)).copied().unwrap_or(0)).max(0);
         StatusRow::new(s, &s.delta, thinned, batch.writer, batch.number)
     };
-    batch.statuses.iter().map(row).collect()
+    let mut rows: Vec<_> = batch.statuses.iter().map(row).collect();
+    // Neighbours in the table one after the other: each page is looked for while it is still at hand.
+    rows.sort_unstable_by_key(|row| row.target_id);
+    rows
 }

@@ -27,6 +27,7 @@ use crate::model::state::TargetState;
 use crate::model::subject::SubjectId;
 use crate::model::target::TargetId;
 use crate::model::time::Mono;
+use crate::model::trace::packed::Packed;
 use crate::model::trace::{Event, Trace};
 use crate::openstack::IdentityError;
 use crate::openstack::client::{IdentityClient, LoggedIn, Wanted};
@@ -55,7 +56,7 @@ pub struct TokenActor {
     handle: Arc<Handle>,
     log: Logger,
     state: TargetState,
-    last_good: Option<Box<Trace>>,
+    last_good: Option<Packed>,
     serial: u64,
     /// Why the last login failed.
     failing: Option<Reason>,
@@ -245,13 +246,11 @@ impl TokenActor {
         let facts = self.identities.facts(&self.handle.key);
         let (at, fresh) = (self.local.clock.utc_now(), self.local.next_id());
         let (state, recorded) =
-            account_login(state, &self.handle.key, facts, &login, at, fresh, self.last_good.as_deref());
+            account_login(state, &self.handle.key, facts, &login, at, fresh, self.last_good.as_ref());
         self.state = state;
         self.local.recorder.push(recorded);
         if login.failed.is_none() {
-            let mut trace = login.trace;
-            trace.fit();
-            self.last_good = Some(Box::new(trace));
+            self.last_good = Some(Packed::new(&login.trace));
         }
     }
 }

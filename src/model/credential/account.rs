@@ -13,6 +13,7 @@ use crate::model::state::{Counters, Policy, TargetState, Transition, step};
 use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 use crate::model::trace::Trace;
+use crate::model::trace::packed::Packed;
 
 /// How a login ended.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ pub fn account_login(
     login: &LoginOutcome,
     at: UtcMs,
     fresh_id: i64,
-    last_good: Option<&Trace>,
+    last_good: Option<&Packed>,
 ) -> (TargetState, Recorded) {
     let mut outcome = match &login.failed {
         None => Outcome { status_code: None, ..Outcome::pass(201, "logged in") },
@@ -64,7 +65,7 @@ pub fn account_login(
             reason: outcome.reason.unwrap_or(Reason::Internal),
             description: outcome.description.clone().into_owned(),
             first_trace: login.trace.clone(),
-            last_good_trace: last_good.cloned(),
+            last_good_trace: last_good.map(Packed::unpack),
             facts: facts.clone(),
         })),
         Transition::Closed { incident, ended_at, by } => IncidentChange::Ended(IncidentEnd {

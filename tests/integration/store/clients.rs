@@ -45,8 +45,12 @@ pub fn times_are_readable(db: &TestDb) {
     store.write_batch(&batch(1, 1, target, 0, 1, 0)).unwrap();
     let read = |sql: &str| db.client(sql).unwrap();
     assert_eq!(read("SELECT updated_at_utc FROM targets"), "2026-11-22 12:00:00.000");
-    assert_eq!(read("SELECT started_at_utc FROM results"), "2026-11-22 12:00:00.000");
-    assert_eq!(read("SELECT node FROM results"), "5", "the machine that made the id");
+    assert_eq!(read("SELECT started FROM results_overview"), "2026-11-22 12:00:00.000");
+    assert_eq!(
+        read("SELECT name, node FROM results_overview"),
+        "x\t5",
+        "whose it is, and the machine that made the id"
+    );
     let age = if db.is_sqlite() {
         "SELECT ABS(created_at - (julianday('now') - 2440587.5) * 86400000) < 600000 FROM targets"
     } else {
