@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  arbiters of targets, control    the priority that the daemon was given
-//!  databases, notifier             a little behind it: about a third of the share, never nothing
+//!  databases, notifier             behind it: about a tenth of the share, never nothing
 //! ```
 //!
 //! So a storm of transitions, all of which are written and told at once, does not make probes late.
@@ -10,7 +10,7 @@
 use std::cell::Cell;
 
 /// So much nicer than the daemon.
-const BEHIND: i32 = 5;
+const BEHIND: i32 = 10;
 
 thread_local! {
     static IS_BEHIND: Cell<bool> = const { Cell::new(false) };
