@@ -11,7 +11,7 @@ use super::arbiters::{arbiter_count, install, make_local};
 use super::notifying::{self, Around};
 use super::startup::{self, Known, Opened};
 use super::stop::Signals;
-use crate::actors::control::{Access, Context as ControlContext, RunStateCell, serve, serve_health};
+use crate::actors::control::{Access, Backups, Context as ControlContext, RunStateCell, serve, serve_health};
 use crate::actors::databases::{Connector, Database, LocalDatabase, LocalQuery};
 use crate::actors::identity::{Identities, Sweeper};
 use crate::actors::notifier::NotifierActor;
@@ -184,6 +184,7 @@ impl Daemon {
             run_state: run_state.clone(),
             stop: Arc::clone(&stop),
             log_dropped: Arc::new(guard.lost_counter()),
+            backups: Backups::new(Arc::clone(&connector), settings.state.dir.join("state.db")),
             access: Access { uid: rustix::process::geteuid().as_raw(), gid: socket_gid },
             types,
             catalogue,

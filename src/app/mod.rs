@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `startup` finds what is known (`merged`: of three sources the newest), `daemon` makes the actors, `arbiters` the threads for probes, `notifying` the notifier;
-//! `stop` ends them.
+//! `stop` ends them. `check` and `restore` are commands of their own.
 
 mod arbiters;
 mod check;
@@ -16,6 +16,7 @@ mod daemon;
 mod merged;
 mod notifying;
 pub mod place;
+mod restore;
 mod startup;
 mod stop;
 mod targets;
@@ -34,6 +35,7 @@ use crate::logging::LogGuard;
 use crate::model::ids::IdGenerator;
 
 pub use check::check;
+pub use restore::{Wish, restore};
 
 /// The exit code for wrong input: settings, files, a place that cannot be taken.
 const EXIT_INPUT: u8 = 2;
@@ -124,6 +126,7 @@ fn run_logged(
             catalogue,
         )
         .await?;
+        lock.keep();
         Ok::<_, Box<dyn std::error::Error>>(daemon.until_stopped(settings.shutdown.grace).await)
     })?;
     drop(socket);

@@ -1,9 +1,10 @@
 //! The daemon's place on the machine: folders, the lock, the socket, the limit on file descriptors.
 
+use std::cell::RefCell;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use crate::actors::control::clear_stale_socket;
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// A folder cannot be made or used.
-    #[error("the folder {} cannot be used: let this user write there, or set {key}", path.display())]
+    #[error("the folder {} cannot be used: {}, or set {key}", path.display(), mend(source))]
     Folder {
         /// Which.
         path: PathBuf,
@@ -23,6 +24,18 @@ pub enum PlaceError {
         key: &'static str,
         /// Why.
         source: std::io::Error,
+    },
+    /// What lies there is not safe from others.
+    #[error("{} {what} (mode {mode:o}): chmod {chmod} {}", path.display(), path.display())]
+    Open {
+        /// What.
+        path: PathBuf,
+        /// What others may do.
+        what: &'static str,
+        /// Its rights.
+        mode: u32,
+        /// What mends it.
+        chmod: &'static str,
     },
     /// Another daemon has the state folder.
     #[error("skypunch is already running with the state folder {}{}", path.display(), pid.map_or(String::new(), |p| format!(" (pid {p})")))]
@@ -37,16 +50,51 @@ pub enum PlaceError {
     Socket(String),
 }
 
+/// What to do about a folder that cannot be used.
+fn mend(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on its disk",
+        ErrorKind::ReadOnlyFilesystem => "mount it writable",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "remove what is there instead",
+        _ => "let this user write there",
+    }
+}
+
 /// Held as long as the daemon uses its state folder; the kernel gives it back when the process ends, however it ends.
+/// Dropped before [`StateLock::keep`], it takes back what was made in the folder: a start that was refused leaves nothing.
 #[derive(Debug)]
-pub struct StateLock(#[expect(dead_code, reason = "holds the lock")] File);
+pub struct StateLock {
+    file: File,
+    /// Files and folders that this start makes, the innermost first.
+    fresh: RefCell<Vec<PathBuf>>,
+}
+
+impl StateLock {
+    /// From now on everything stays.
+    pub fn keep(&self) {
+        self.fresh.take();
+    }
+}
+
+impl Drop for StateLock {
+    fn drop(&mut self) {
+        for path in self.fresh.take() {
+            // What is not there was not made; a folder in which somebody else has put something stays.
+            let _gone = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(&path));
+        }
+    }
+}
 
 /// Makes the state folder and locks it.
 ///
 /// # Errors
 /// The folder cannot be used, or another daemon uses it.
 pub fn lock_state(dir: &Path) -> Result<StateLock, PlaceError> {
+    let folders = dir.ancestors().take_while(|d| !d.as_os_str().is_empty() && !d.exists()).map(Path::to_owned);
+    let folders: Vec<PathBuf> = folders.collect();
     make_folder(dir, "state.dir")?;
+    check_closed(dir)?;
     let path = dir.join("skypunch.lock");
     let unusable = |source| PlaceError::Folder { path: dir.to_owned(), key: "state.dir", source };
     let mut file = OpenOptions::new()
@@ -67,11 +115,41 @@ pub fn lock_state(dir: &Path) -> Result<StateLock, PlaceError> {
         }
         Err(TryLockError::Error(e)) => return Err(unusable(e)),
     }
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
+    let own = file.metadata().map_err(unusable)?;
+    if std::fs::metadata(&path).map_or(0, |m| m.ino()) != own.ino() {
+        // A start that was refused has just taken it back: what is locked here nobody else would find.
+        return lock_state(dir);
+    }
+    let was_fresh = own.len() == 0;
+    let made = ["state.db", "state.db-wal", "state.db-shm"].map(|name| dir.join(name)).into_iter();
+    let mut fresh: Vec<PathBuf> = made.filter(|p| !p.exists()).collect();
+    fresh.extend(was_fresh.then(|| path.clone()));
+    fresh.extend(folders);
+    let mut lock = StateLock { file, fresh: RefCell::new(fresh) };
+    lock.file
+        .set_len(0)
+        .and_then(|()| lock.file.rewind())
+        .and_then(|()| writeln!(lock.file, "{}", std::process::id()))
         .map_err(unusable)?;
-    Ok(StateLock(file))
+    Ok(lock)
+}
+
+/// Refuses a state folder that others could change, and a state.db that others can read: it holds passwords.
+fn check_closed(dir: &Path) -> Result<(), PlaceError> {
+    let mode = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.permissions().mode() & 0o7777);
+    let of_dir = mode(dir);
+    if of_dir & 0o1002 == 0o0002 {
+        let what = "may be written by everybody";
+        return Err(PlaceError::Open { path: dir.to_owned(), what, mode: of_dir, chmod: "o-w" });
+    }
+    let path = dir.join("state.db");
+    match mode(&path) {
+        open if open & 0o006 != 0 => {
+            let what = "may be read by everybody and holds passwords";
+            Err(PlaceError::Open { path, what, mode: open, chmod: "o-rw" })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes a folder (0750) and those above it.
@@ -106,13 +184,17 @@ impl Drop for ControlSocket {
 /// # Errors
 /// The folder cannot be made, or the path is taken.
 pub fn bind_socket(path: &Path) -> Result<(UnixListener, ControlSocket), PlaceError> {
-    use std::os::unix::fs::MetadataExt;
     if let Some(dir) = path.parent() {
         make_folder(dir, "control.socket")?;
     }
     clear_stale_socket(path).map_err(PlaceError::Socket)?;
     let failed = |e: std::io::Error| {
-        PlaceError::Socket(format!("the socket {} cannot be bound: {e}; set control.socket", path.display()))
+        let mend = if e.kind() == std::io::ErrorKind::PermissionDenied {
+            "let this user write in its folder, or "
+        } else {
+            ""
+        };
+        PlaceError::Socket(format!("the socket {} cannot be bound: {e}; {mend}set control.socket", path.display()))
     };
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
@@ -153,7 +235,35 @@ mod tests {
         let refused = lock_state(&state).unwrap_err().to_string();
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
         drop(lock);
-        lock_state(&state).unwrap();
+        assert!(!dir.path().join("a").exists(), "a start that was refused leaves nothing");
+        let lock = lock_state(&state).unwrap();
+        std::fs::write(state.join("state.db"), "").unwrap();
+        std::fs::set_permissions(state.join("state.db"), Permissions::from_mode(0o600)).unwrap();
+        lock.keep();
+        drop(lock);
+        assert!(state.join("state.db").exists() && state.join("skypunch.lock").exists());
+        drop(lock_state(&state).unwrap());
+        assert!(state.join("state.db").exists(), "what was there before stays");
+    }
+
+    #[test]
+    fn what_others_could_change_or_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        set(dir.path(), 0o777);
+        let shown = dir.path().display().to_string();
+        let refused = lock_state(dir.path()).unwrap_err().to_string();
+        assert_eq!(refused, format!("{shown} may be written by everybody (mode 777): chmod o-w {shown}"));
+        set(dir.path(), 0o1777);
+        drop(lock_state(dir.path()).unwrap());
+        set(dir.path(), 0o700);
+        let state_db = dir.path().join("state.db");
+        std::fs::write(&state_db, "").unwrap();
+        set(&state_db, 0o644);
+        let refused = lock_state(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("state.db may be read by everybody") && refused.contains("chmod o-rw"), "{refused}");
+        set(&state_db, 0o640);
+        drop(lock_state(dir.path()).unwrap());
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::model::flow::Flow;
 use crate::model::notifier::{NotifierDefinition, NotifierId, NotifierStatus};
 use crate::model::state::{Counters, TargetState};
 use crate::model::subject::SubjectId;
+use crate::secret::SecretError;
 use crate::store::{ConnectOptions, DatabaseUrl, StateDb, Store, StoreError, Tls};
 
 /// The databases, as far as they could be opened.
@@ -52,12 +53,7 @@ pub fn open(settings: &Settings, clock: &Clock, log: &Logger) -> Result<Opened, 
     {
         place::make_folder(dir, "database.url")?;
     }
-    let tls = match settings.database.tls {
-        TlsMode::Off => Tls::Off,
-        TlsMode::Encrypt => Tls::Encrypt,
-        TlsMode::Verify => Tls::Verify { ca: settings.database.tls_ca.clone() },
-    };
-    let options = ConnectOptions { tls, timeout: settings.database.timeout };
+    let options = connect_options(settings);
     let holder = this_process(fresh_writer(clock));
     let connector = Connector::new(url, options, holder, clock.clone());
     let mut main = connector.connect();
@@ -72,11 +68,24 @@ pub fn open(settings: &Settings, clock: &Clock, log: &Logger) -> Result<Opened, 
         main = connector.connect();
     }
     match &main {
+        // A file on this machine does not come back by itself.
+        Err(e @ StoreError::ReadOnly(_)) if connector.url().is_sqlite() => return Err(Box::new(e.clone())),
         Err(e) if !e.is_away() => return Err(Box::new(e.clone())),
         Err(e) => warn!(log, "the database is away: starting from what was last known"; "error" => with_causes(e)),
         Ok(store) => info!(log, "database connected"; "version" => store.server_version().to_owned()),
     }
     Ok(Opened { connector, main, local })
+}
+
+/// How the settings want to connect.
+#[must_use]
+pub fn connect_options(settings: &Settings) -> ConnectOptions {
+    let tls = match settings.database.tls {
+        TlsMode::Off => Tls::Off,
+        TlsMode::Encrypt => Tls::Encrypt,
+        TlsMode::Verify => Tls::Verify { ca: settings.database.tls_ca.clone() },
+    };
+    ConnectOptions { tls, timeout: settings.database.timeout }
 }
 
 /// The database's URL with its password.
@@ -89,7 +98,12 @@ pub fn database_url(settings: &Settings) -> Result<DatabaseUrl, Box<dyn std::err
         UrlSetting::Mysql(url) => url.to_string(),
     })?;
     Ok(match &settings.database.password {
-        Some(password) => url.with_password(settings.secrets.resolve(password)?),
+        Some(password) => url.with_password(settings.secrets.resolve(password).map_err(|e| {
+            let denied =
+                matches!(&e, SecretError::Unreadable(_, e) if e.kind() == std::io::ErrorKind::PermissionDenied);
+            let mend = if denied { "; let this user read it" } else { "" };
+            format!("database.password: {}{mend}", with_causes(&e))
+        })?),
         None => url,
     })
 }

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+mod backup;
 mod credentials;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use self::backup::BackupArgs;
 pub use self::credentials::{CredentialAction, CredentialsArgs, DiscoverArgs, EditCredentialArgs, OpenStackCommand};
 use super::keys::{CredentialKeyArgs, KeyArgs, NotifierKeyArgs};
 use super::output::Format;
@@ -91,6 +93,8 @@ pub enum Command {
         /// Where to [default: standard output]
         file: Option<PathBuf>,
     },
+    /// Save everything, passwords too, in one file that `skypunch restore` brings back
+    Backup(BackupArgs),
     /// List incidents, or show one with its traces
     #[command(visible_alias = "incident")]
     Incidents(IncidentsArgs),

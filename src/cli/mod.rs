@@ -13,6 +13,7 @@ pub mod output;
 pub mod tables;
 
 mod apply;
+mod backup;
 mod credentials;
 mod edit;
 mod export;
@@ -129,6 +130,7 @@ async fn carry_out(command: Command, client: &Client, place: &Place, out: &mut O
         }
         Command::Apply(apply) => apply::run(client, &apply, out).await,
         Command::Export { file } => export::run(client, file.as_deref(), out).await,
+        Command::Backup(backup) => backup::run(client, &backup, out).await,
         Command::Incidents(incidents) => incidents::run(client, incidents, out).await,
         Command::History(history) => history::run(client, history, out).await,
         Command::Watch { target } => watch::run(client, target.as_ref(), out).await,

@@ -7,6 +7,7 @@
 //!
 //! A fresh connection per request: requests are rare, and a daemon that was restarted meanwhile is met as it is now.
 
+mod backup;
 mod credentials;
 mod notifiers;
 
@@ -26,6 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use self::backup::BackupLines;
 use super::api::{
     ApplyReport, ApplyRequest, Exported, HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary,
     ProblemDetails, Reloaded, Removed, Status, Stopping, TargetDetail, TargetFilter, TargetRef, TargetSummary,

@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod auth;
+pub mod backup;
 pub mod catalog;
 pub mod credential;
 pub mod defined;

@@ -14,6 +14,7 @@ use mysql_async::{OptsBuilder, SslOpts};
 
 use super::bounded::{Bounded, WaitExpired};
 use super::error::{StoreError, connecting, tidy};
+use super::migrate::check_not_foreign;
 use super::url::{DatabaseUrl, Place};
 use super::{Db, on};
 
@@ -174,9 +175,26 @@ pub(super) fn open_sqlite(path: &Path, wait: Duration, sync: Synchronous) -> Res
     // SQLite reads a name that begins with `file:` as a URI.
     let name = if path.is_absolute() { path.to_path_buf() } else { Path::new(".").join(path) };
     let name = name.to_str().ok_or_else(|| setting("its name is not UTF-8".into()))?;
-    let mut c = SqliteConnection::establish(name).map_err(|e| setting(format!("cannot be opened ({e})")))?;
+    let mut c = SqliteConnection::establish(name).map_err(|e| {
+        use rustix::fs::{Access, AtFlags, CWD, accessat};
+        // Not by opening it: closing a file gives up the locks that other connections of this process hold on it.
+        match accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS) {
+            Err(why) => {
+                setting(format!("cannot be opened ({}): let this user read and write it", std::io::Error::from(why)))
+            }
+            Ok(()) => setting(format!("cannot be opened ({e})")),
+        }
+    })?;
     let sync = if sync == Synchronous::Full { "FULL" } else { "NORMAL" };
     c.batch_execute(&format!("PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON;", wait.as_millis()))?;
+    // What is another program's stays as it is: switching to WAL would change it.
+    match check_not_foreign(&mut c) {
+        Err(StoreError::Foreign(what)) => return Err(StoreError::Foreign(format!("{}: {what}", path.display()))),
+        Err(StoreError::Damaged(e)) => return Err(StoreError::Damaged(format!("{} ({e})", path.display()))),
+        // Tried again below.
+        Err(StoreError::Locked(_)) | Ok(()) => {}
+        Err(e) => return Err(e.at(path)),
+    }
     // Switching to WAL does not heed busy_timeout: several that start at once need tries of their own.
     let pause = Duration::from_millis(10);
     let mut left = wait;
@@ -200,7 +218,7 @@ pub(super) fn open_sqlite(path: &Path, wait: Duration, sync: Synchronous) -> Res
                 StoreError::Damaged(e) => {
                     return Err(StoreError::Damaged(format!("{} ({e})", path.display())));
                 }
-                e => return Err(e),
+                e => return Err(e.at(path)),
             },
         }
     }

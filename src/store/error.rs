@@ -9,6 +9,7 @@
 //! The drivers give little more than text for most errors, so texts are what is sorted here. None holds a password:
 //! neither driver puts one into an error, and [`super::url::DatabaseUrl`] never shows its own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error};
@@ -22,7 +23,7 @@ pub enum StoreError {
     #[error("{0}")]
     Setting(String),
     /// The server does not let us in, or not do what is needed.
-    #[error("the database denies access: {0}; mend the user in database.url, database.password, or the user's rights")]
+    #[error("the database denies access: {0}")]
     Denied(String),
     /// No trust in the server's certificate, or no TLS where it is asked for.
     #[error("no TLS connection to the database: {0}")]
@@ -38,6 +39,9 @@ pub enum StoreError {
     /// The tables of another program, or of skypunch 0.3.0.
     #[error("{0}")]
     Foreign(String),
+    /// A restore into it was cut off.
+    #[error("a restore into this database was not finished: do it again with `skypunch restore FILE --force`")]
+    Unfinished,
     /// The file is not a database any more.
     #[error("the database is damaged: {0}")]
     Damaged(String),
@@ -101,11 +105,26 @@ impl StoreError {
         )
     }
 
+    /// The same, where it says that a file cannot be written: which one.
+    pub(super) fn at(self, path: &Path) -> StoreError {
+        match self {
+            StoreError::ReadOnly(what) => {
+                let shown = path.display().to_string();
+                StoreError::ReadOnly(if what.contains(&shown) { what } else { format!("{shown}: {what}") })
+            }
+            e => e,
+        }
+    }
+
     /// The connection is as it was before the request.
     pub(super) fn keeps_connection(&self) -> bool {
         matches!(
             self,
-            StoreError::Duplicate(_) | StoreError::Missing(_) | StoreError::TooNew(_) | StoreError::Foreign(_)
+            StoreError::Duplicate(_)
+                | StoreError::Missing(_)
+                | StoreError::TooNew(_)
+                | StoreError::Foreign(_)
+                | StoreError::Unfinished
         )
     }
 }
@@ -124,12 +143,19 @@ fn from_text(text: &str) -> StoreError {
     let tidied = tidy(text);
     if has(&["database is locked", "table is locked", "deadlock found", "lock wait timeout"]) {
         StoreError::Locked(tidied)
-    } else if has(&["readonly", "read-only", "read only", "database or disk is full", "disk i/o error"]) {
+    } else if has(&["database or disk is full"]) {
+        StoreError::ReadOnly(format!("{tidied}; make room on its disk"))
+    } else if has(&["readonly database", "unable to open database file"]) {
+        StoreError::ReadOnly(format!("{tidied}; let this user write the file and its folder"))
+    } else if has(&["disk i/o error"]) {
+        // Also what SQLite says when its log cannot grow.
+        StoreError::ReadOnly(format!("{tidied}; make room on its disk, or see whether that is broken"))
+    } else if has(&["readonly", "read-only", "read only"]) {
         StoreError::ReadOnly(tidied)
     } else if has(&["malformed", "not a database", "marked as crashed"]) {
         StoreError::Damaged(tidied)
     } else if has(&["denied"]) {
-        StoreError::Denied(tidied)
+        StoreError::Denied(super::rights::with_mend(&tidied))
     } else if has(&[
         "connection to the server is closed",
         "input/output error",
@@ -175,7 +201,10 @@ pub(super) fn connecting(error: &mysql_async::Error, place: &str) -> StoreError 
     use mysql_async::{Error, IoError};
     match error {
         Error::Server(e) => match e.code {
-            1044 | 1045 | 1130 | 1698 => StoreError::Denied(tidy(&e.message)),
+            1044 => StoreError::Denied(super::rights::with_mend(&tidy(&e.message))),
+            1045 | 1130 | 1698 => {
+                StoreError::Denied(format!("{}; mend the user in database.url, or database.password", tidy(&e.message)))
+            }
             1049 => StoreError::Setting(format!(
                 "{} on {place}: create it with CREATE DATABASE, or mend [database] url",
                 tidy(&e.message)

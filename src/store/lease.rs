@@ -11,6 +11,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 
 use super::error::StoreError;
+use super::migrate::restore::tables;
 use super::schema::lease;
 use super::{Store, on};
 use crate::model::time::UtcMs;
@@ -87,6 +88,30 @@ impl Store {
                 }
                 // Somebody was quicker: look again. Each turn somebody gets it, so this ends.
             }
+        })
+    }
+
+    /// Who works on the database at `now`; `None`: nobody, or there are no tables yet. `is_alive` as above, `host` is this one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn held_by(
+        &mut self,
+        host: &str,
+        now: UtcMs,
+        is_alive: impl Fn(u32) -> bool,
+    ) -> Result<Option<LeaseHolder>, StoreError> {
+        self.run(|db| {
+            if !tables(db)?.contains("lease") {
+                return Ok(None);
+            }
+            let row = lease::table.find(ROW).select((lease::host, lease::pid, lease::writer, lease::held_until));
+            let row: Option<(String, i64, i64, i64)> = on!(db, c => row.first(c).optional())?;
+            Ok(row.and_then(|(holder, pid, writer, until)| {
+                let pid = u32::try_from(pid).unwrap_or(0);
+                let held = until > now.0 && (holder != host || is_alive(pid));
+                held.then_some(LeaseHolder { host: holder, pid, writer })
+            }))
         })
     }
 

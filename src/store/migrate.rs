@@ -4,6 +4,10 @@
 //!  MySQL    GET_LOCK(name of the database) -> look -> run what is pending -> RELEASE_LOCK   (a lost session frees it)
 //!  SQLite   BEGIN IMMEDIATE                -> look -> run what is pending -> COMMIT
 //! ```
+//!
+//! What a restore does with the tables is in `restore`.
+
+pub(super) mod restore;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,13 +20,15 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use super::bounded::Bounded;
 use super::connect::Mysql;
 use super::error::{StoreError, tidy};
-use super::{Db, Store};
+use super::{Db, Store, rights};
 
 const MYSQL: EmbeddedMigrations = embed_migrations!("migrations/mysql");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// A migration of a big table may take long; nobody else can do it meanwhile.
-const MIGRATION_LIMIT: Duration = Duration::from_secs(600);
+pub(super) const MIGRATION_LIMIT: Duration = Duration::from_secs(600);
+/// The lock of a database, whose name may be longer than that of a lock. MySQL 9.6 and later have no MD5.
+const LOCK: &str = "CONCAT('skypunch.migrate.', LEFT(SHA2(DATABASE(), 256), 40))";
 /// How long to wait for another daemon that migrates.
 const LOCK_SECONDS: u32 = 60;
 
@@ -55,7 +61,10 @@ impl Store {
             match db {
                 _ if current => Ok(Vec::new()),
                 Db::Sqlite(c) => c.immediate_transaction(|c| up(c, SQLITE, SQLITE_TABLES)),
-                Db::Mysql(c, bounded) => locked(c, bounded, timeout, |c| up(c, MYSQL, MYSQL_TABLES)),
+                Db::Mysql(c, bounded) => {
+                    rights::check(c)?;
+                    locked(c, bounded, timeout, |c| up(c, MYSQL, MYSQL_TABLES))
+                }
             }
         })
     }
@@ -81,20 +90,22 @@ fn locked<T>(
     f: impl FnOnce(&mut Mysql) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     bounded.set_limit(MIGRATION_LIMIT);
-    let name = "CONCAT('skypunch.migrate.', MD5(DATABASE()))";
-    let lock = format!("SELECT CAST(GET_LOCK({name}, {LOCK_SECONDS}) AS SIGNED) AS got");
+    let lock = format!("SELECT CAST(GET_LOCK({LOCK}, {LOCK_SECONDS}) AS SIGNED) AS got");
     let got = diesel::sql_query(lock).get_result::<Got>(c)?;
     if got.got != Some(1) {
         let text = format!("another skypunch has been changing its tables for {LOCK_SECONDS} s");
         return Err(StoreError::Locked(text));
     }
     let result = f(c);
-    diesel::sql_query(format!("SELECT CAST(RELEASE_LOCK({name}) AS SIGNED) AS got")).get_result::<Got>(c)?;
+    diesel::sql_query(format!("SELECT CAST(RELEASE_LOCK({LOCK}) AS SIGNED) AS got")).get_result::<Got>(c)?;
     bounded.set_limit(timeout);
     result
 }
 
 const MYSQL_TABLES: &str = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()";
+
+/// The same on both.
+const APPLIED: &str = "SELECT CAST(version AS CHAR) AS name FROM __diesel_schema_migrations";
 
 /// The tables of a SQLite file.
 pub(super) const SQLITE_TABLES: &str =
@@ -136,7 +147,7 @@ where
 }
 
 /// Checks whose database it is, and whether nothing is pending.
-fn is_current<C>(c: &mut C, source: &EmbeddedMigrations, tables: &str) -> Result<bool, StoreError>
+pub(super) fn is_current<C>(c: &mut C, source: &EmbeddedMigrations, tables: &str) -> Result<bool, StoreError>
 where
     C: MigrationHarness<C::Backend> + diesel::connection::LoadConnection,
     C::Backend: diesel::backend::DieselReserveSpecialization,
@@ -148,29 +159,64 @@ where
     let known: Vec<Box<dyn Migration<C::Backend>>> = step(source.migrations())?;
     let known: BTreeSet<String> = known.iter().map(|m| m.name().version().to_string()).collect();
     if tables.contains("__diesel_schema_migrations") {
-        let applied: BTreeSet<String> = step(c.applied_migrations())?.iter().map(MigrationVersion::to_string).collect();
+        // Not by `applied_migrations`: that wants to make the table, which takes a right of its own.
+        let applied: Vec<Name> = diesel::sql_query(APPLIED).load(c)?;
+        let applied: BTreeSet<String> = applied.into_iter().map(|v| v.name).collect();
+        if applied.contains(restore::MARK) {
+            return Err(StoreError::Unfinished);
+        }
         if let Some(unknown) = applied.iter().rev().find(|v| !known.contains(*v)) {
             return Err(if applied.iter().any(|v| known.contains(v)) {
                 StoreError::TooNew(tidy(unknown))
             } else {
-                StoreError::Foreign(
-                    "the database belongs to another program: give skypunch a database of its own in [database] url"
-                        .into(),
-                )
+                another_program()
             });
         }
         return Ok(applied == known);
-    } else if tables.contains("versions") && tables.contains("targets") {
-        return Err(StoreError::Foreign(
-            "the database is that of skypunch 0.3.0: give this version a new one and import the old".into(),
+    }
+    match foreign(&tables) {
+        Some(e) => Err(e),
+        None => Ok(false),
+    }
+}
+
+/// What tables without a list of migrations say of their owner; `None`: there are none.
+fn foreign(tables: &BTreeSet<&str>) -> Option<StoreError> {
+    if tables.contains("versions") && tables.contains("targets") {
+        return Some(StoreError::Foreign(
+            "the database is that of skypunch 0.3.0: give this version a new one in [database] url, and bring the old one \
+            over with `skypunch import-legacy`"
+                .into(),
         ));
     } else if !tables.is_empty() {
-        return Err(StoreError::Foreign(format!(
+        return Some(StoreError::Foreign(format!(
             "the database holds tables that are not skypunch's ({}): give it a database of its own in [database] url",
             tidy(&tables.iter().take(3).copied().collect::<Vec<_>>().join(", "))
         )));
     }
-    Ok(false)
+    None
+}
+
+/// Refuses a SQLite file of another program before anything in it is changed.
+pub(super) fn check_not_foreign(c: &mut SqliteConnection) -> Result<(), StoreError> {
+    let tables: Vec<Name> = diesel::sql_query(SQLITE_TABLES).load(c)?;
+    let tables: BTreeSet<&str> = tables.iter().map(|t| t.name.as_str()).collect();
+    if !tables.contains("__diesel_schema_migrations") {
+        return foreign(&tables).map_or(Ok(()), Err);
+    }
+    let applied: Vec<Name> = diesel::sql_query(APPLIED).load(c)?;
+    // The first one of ours has the same name in the main database and in state.db.
+    let ours = |v: &Name| v.name == FIRST || v.name == restore::MARK;
+    if applied.is_empty() || applied.iter().any(ours) { Ok(()) } else { Err(another_program()) }
+}
+
+/// The first migration.
+const FIRST: &str = "0001";
+
+fn another_program() -> StoreError {
+    StoreError::Foreign(
+        "the database belongs to another program: give skypunch a database of its own in [database] url".into(),
+    )
 }
 
 fn down<C>(c: &mut C, source: EmbeddedMigrations) -> Result<Option<String>, StoreError>

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!  url, connect, bounded, error     where it is, one connection, a limit on every wait, what can go wrong
-//!  migrate, schema, rows            tables, and how rows and the model's types become each other
+//!  migrate, rights, schema, rows    tables, and how rows and the model's types become each other
 //!  definitions, change              what people write, and whether it has changed
 //!  batch, dialect, mysql, sqlite    one transaction: results, statuses, incidents, the writer's watermark
 //!  status, incidents, history       what is read back
 //!  notifications                    what was told to whom: a copy of the outbox
+//!  backup                           everything as lines, and back
 //!  prune, lease                     old results go in small steps; one daemon a database
 //!  state_db                         the local file: what must not be lost when the database is away
 //! ```
@@ -16,6 +17,7 @@
 //! for which the connection cannot be trusted any more it is dropped: connect again, and repeat the batch, which the
 //! watermark makes safe.
 
+pub mod backup;
 mod batch;
 mod bounded;
 mod change;
@@ -30,6 +32,7 @@ mod migrate;
 mod mysql;
 mod notifications;
 mod prune;
+mod rights;
 mod rows;
 mod schema;
 mod sqlite;
@@ -98,6 +101,8 @@ pub struct Store {
     server_version: String,
     /// The SQLite file that is open: path, device, inode.
     file: Option<(PathBuf, u64, u64)>,
+    /// The database on a server.
+    database: Option<String>,
 }
 
 impl Store {
@@ -109,7 +114,8 @@ impl Store {
         match connect::connect(url, options) {
             Ok((db, server_version)) => {
                 let file = url.sqlite_file().and_then(identity);
-                Ok(Store { db: Some(db), timeout: options.timeout, server_version, file })
+                let database = url.database().map(str::to_owned);
+                Ok(Store { db: Some(db), timeout: options.timeout, server_version, file, database })
             }
             Err(StoreError::TimedOut(_)) => Err(StoreError::TimedOut(options.timeout)),
             Err(e) => Err(e),
@@ -145,6 +151,14 @@ impl Store {
                 Ok(value)
             }
             Err(error) => {
+                let error = match (&self.file, error) {
+                    (Some((path, ..)), error) => error.at(path),
+                    (None, StoreError::Denied(what)) => {
+                        let account = connect::guarded(|| rights::account(&mut db)).ok().flatten();
+                        StoreError::Denied(rights::named(&what, self.database.as_deref(), account.as_deref()))
+                    }
+                    (None, error) => error,
+                };
                 if error.keeps_connection() {
                     self.db = Some(db);
                 }

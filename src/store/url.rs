@@ -89,6 +89,15 @@ impl DatabaseUrl {
         }
     }
 
+    /// The database on its server.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        match &self.0 {
+            Place::Sqlite(_) => None,
+            Place::Mysql { database, .. } => Some(database),
+        }
+    }
+
     /// Whether it is a local SQLite file.
     #[must_use]
     pub fn is_sqlite(&self) -> bool {

@@ -9,6 +9,7 @@
 
 mod apply;
 mod asked;
+mod backup;
 mod changes;
 mod credentials;
 mod daemon;
@@ -44,6 +45,7 @@ use crate::model::notifier::TypeCheck;
 use crate::model::time::Mono;
 use crate::notify::catalogue::Catalogue;
 
+pub use backup::Backups;
 pub use peer::{Access, Peer};
 
 /// A request body may be this long: 100,000 targets make a targets file of some 30 MB.
@@ -75,6 +77,8 @@ pub struct Context {
     pub stop: Arc<Notify>,
     /// Log lines that were dropped.
     pub log_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// From where backups are taken.
+    pub backups: Arc<Backups>,
     /// Who may call.
     pub access: Access,
     /// What the types of notifiers demand.
@@ -212,6 +216,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/v1/credentials/{credential}/discover").route(web::post().to(login_test::discover)))
         .service(at("/v1/apply").route(web::post().to(apply::apply)))
         .service(at("/v1/export").route(web::get().to(reads::export)))
+        .service(at("/v1/backup").route(web::get().to(backup::backup)))
         .service(at("/v1/incidents").route(web::get().to(reads::incidents)))
         .service(at("/v1/incidents/{id}").route(web::get().to(reads::incident)))
         .service(at("/v1/watch").route(web::get().to(streams::watch)));
@@ -226,6 +231,7 @@ pub fn clear_stale_socket(path: &Path) -> Result<(), String> {
     match std::fs::symlink_metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(format!("{} cannot be looked at: {e}", path.display())),
+        Ok(meta) if meta.is_dir() => Err(format!("{} is a folder: set control.socket to a path in it", path.display())),
         Ok(meta) if !meta.file_type().is_socket() => {
             Err(format!("{} exists and is no socket: remove it or set control.socket", path.display()))
         }

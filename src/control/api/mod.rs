@@ -9,6 +9,7 @@
 //!  /v1/credentials/{ref}/test|discover login.rs      LoginLine, DiscoverQuery
 //!  /v1/notifier-types[/{type}]         types.rs       NotifierType
 //!  /v1/apply /export                   apply.rs       ApplyRequest, ApplyReport, Exported
+//!  /v1/backup                          backup.rs      BackupQuery
 //!  /v1/incidents /history /watch       history.rs     IncidentSummary, IncidentDetail, Told, HistoryRow, WatchLine
 //!  every error                         problem.rs     ProblemDetails (RFC 9457)
 //!  {ref}                               model::reference TargetRef, NotifierRef, CredentialReference
@@ -18,6 +19,7 @@
 //! written as strings; ids of targets and notifiers are numbers.
 
 mod apply;
+mod backup;
 mod credentials;
 mod daemon;
 mod history;
@@ -30,6 +32,7 @@ mod types;
 
 pub use crate::model::reference::{CredentialReference, NotifierRef, TargetRef, encode_segment};
 pub use apply::{Action, ApplyReport, ApplyRequest, Change, Exported, FieldChange, Kind};
+pub use backup::BackupQuery;
 pub use credentials::{
     CredentialDetail, CredentialFilter, CredentialRemoval, CredentialSource, CredentialState, CredentialStatus,
     CredentialSummary, RemovedCredential,

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::prelude::*;
+use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,7 +33,7 @@ use serde_json::Value;
 use self::schema::{credentials, definitions, notifiers};
 use super::connect::{Synchronous, open_sqlite};
 use super::error::StoreError;
-use super::migrate::{SQLITE_TABLES, up};
+use super::migrate::{SQLITE_TABLES, is_current, restore, up};
 use crate::model::credential::CredentialDefinition;
 use crate::model::definition::Definition;
 use crate::model::notifier::NotifierDefinition;
@@ -202,13 +203,33 @@ impl StateDb {
     }
 }
 
+/// Whether this version knows all these migrations of state.db.
+pub(super) fn check_known(versions: &[String]) -> Result<(), StoreError> {
+    restore::known::<Sqlite>(&MIGRATIONS, versions)
+}
+
+/// Whether this is a state.db, and not of a newer skypunch.
+pub(super) fn check_own(c: &mut SqliteConnection) -> Result<(), StoreError> {
+    is_current(c, &MIGRATIONS, SQLITE_TABLES).map(drop)
+}
+
+/// Makes the tables as they were after these migrations.
+pub(super) fn up_as(c: &mut SqliteConnection, versions: &[String]) -> Result<(), StoreError> {
+    restore::run(c, &MIGRATIONS, Some(versions))
+}
+
+/// Makes the tables as they are in this version.
+pub(super) fn up_to_date(c: &mut SqliteConnection) -> Result<(), StoreError> {
+    restore::run(c, &MIGRATIONS, None)
+}
+
 impl std::fmt::Debug for StateDb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StateDb").field("path", &self.path).field("spool", &self.size).finish_non_exhaustive()
     }
 }
 
-/// Says which file is damaged and what to do.
+/// Says which file is damaged, full or somebody else's, and what to do.
 fn at(path: &Path, error: StoreError) -> StoreError {
     match error {
         StoreError::Damaged(what) => StoreError::Damaged(format!(
@@ -216,7 +237,12 @@ fn at(path: &Path, error: StoreError) -> StoreError {
              database, results that were not yet written there are lost",
             path.display()
         )),
-        e => e,
+        StoreError::Foreign(_) => StoreError::Foreign(format!(
+            "{} is the database of another program: move it away, or set state.dir",
+            path.display()
+        )),
+        StoreError::TooNew(migration) => StoreError::TooNew(format!("{migration} of {}", path.display())),
+        e => e.at(path),
     }
 }
 

@@ -17,6 +17,7 @@ mod origin;
 mod smtp;
 
 mod away;
+mod backup;
 mod control;
 mod credentials;
 mod durability;
@@ -35,6 +36,9 @@ mod openstack_long;
 mod openstack_outage;
 mod openstack_rejected;
 mod pruning;
+mod refused;
+mod refused_database;
+mod refused_disk;
 mod schedule;
 mod secrets;
 mod startup;

@@ -18,7 +18,7 @@ use skypunch::model::subject::SubjectId;
 use skypunch::model::target::TargetId;
 use skypunch::model::time::UtcMs;
 use skypunch::model::trace::{Event, Trace};
-use skypunch::store::{ConnectOptions, DatabaseUrl, Store};
+use skypunch::store::{ConnectOptions, DatabaseUrl, Store, StoreError};
 use tempfile::TempDir;
 use url::Url;
 
@@ -86,6 +86,12 @@ impl TestDb {
     pub fn connect(&self) -> Store {
         let options = ConnectOptions { timeout: Duration::from_secs(30), ..ConnectOptions::default() };
         Store::connect(&self.url, &options).unwrap()
+    }
+
+    /// Why this version does not work with the database as it is.
+    pub fn refused(&self) -> StoreError {
+        let store = Store::connect(&self.url, &ConnectOptions::default());
+        store.and_then(|mut store| store.migrate()).unwrap_err()
     }
 
     /// A connection to the migrated database.

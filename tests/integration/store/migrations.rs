@@ -80,14 +80,14 @@ pub fn incidents_of_before_get_the_names_of_targets_that_are_still_there(db: &Te
 pub fn a_newer_schema_is_refused(db: &TestDb) {
     db.store();
     db.client("INSERT INTO __diesel_schema_migrations (version) VALUES ('0999')").unwrap();
-    let error = db.connect().migrate().unwrap_err();
+    let error = db.refused();
     assert!(matches!(&error, StoreError::TooNew(v) if v == "0999"), "{error}");
     assert!(!error.is_away());
 }
 
 pub fn tables_of_another_program_are_refused(db: &TestDb) {
     db.client("CREATE TABLE customers (id INTEGER)").unwrap();
-    let error = db.connect().migrate().unwrap_err();
+    let error = db.refused();
     assert!(matches!(&error, StoreError::Foreign(t) if t.contains("customers")), "{error}");
     assert!(!error.is_away());
     assert!(db.client("SELECT COUNT(*) FROM targets").is_err(), "nothing was made");
@@ -96,7 +96,7 @@ pub fn tables_of_another_program_are_refused(db: &TestDb) {
 pub fn the_tables_of_0_3_0_are_refused(db: &TestDb) {
     db.client("CREATE TABLE versions (major INTEGER, minor INTEGER)").unwrap();
     db.client("CREATE TABLE targets (id INTEGER, name VARCHAR(128), frequency INTEGER)").unwrap();
-    let error = db.connect().migrate().unwrap_err();
+    let error = db.refused();
     assert!(matches!(&error, StoreError::Foreign(t) if t.contains("0.3.0")), "{error}");
 }
 
@@ -104,6 +104,6 @@ pub fn another_diesel_program_is_refused(db: &TestDb) {
     db.client("CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, run_on TIMESTAMP)")
         .unwrap();
     db.client("INSERT INTO __diesel_schema_migrations (version) VALUES ('20250101000000')").unwrap();
-    let error = db.connect().migrate().unwrap_err();
+    let error = db.refused();
     assert!(matches!(&error, StoreError::Foreign(t) if t.contains("another program")), "{error}");
 }

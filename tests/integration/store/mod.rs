@@ -20,6 +20,7 @@ mod outbox;
 mod prune;
 mod server;
 mod state_db;
+mod upgrade;
 
 macro_rules! on_both {
     ($($file:ident: $($case:ident),+;)+) => {
@@ -36,6 +37,7 @@ on_both! {
     migrations: up_once_and_never_twice, down_to_nothing_and_up_again, four_starters_at_once,
         a_newer_schema_is_refused, tables_of_another_program_are_refused, the_tables_of_0_3_0_are_refused,
         another_diesel_program_is_refused, incidents_of_before_get_the_names_of_targets_that_are_still_there;
+    upgrade: every_released_schema_becomes_that_of_today_with_its_rows;
     clients: name_and_url_are_enough, the_overview_has_the_words_and_order_of_0_3_0, times_are_readable,
         a_wrong_type_is_refused_where_it_is_typed, names_are_unique_within_a_tenant;
     definitions: every_column_comes_back, a_taken_name_is_named, what_is_not_there_is_missing,
