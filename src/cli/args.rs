@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 mod credentials;
+mod doctor;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use self::credentials::{CredentialAction, CredentialsArgs, DiscoverArgs, EditCredentialArgs, OpenStackCommand};
+pub use self::doctor::DoctorArgs;
 use super::keys::{CredentialKeyArgs, KeyArgs, NotifierKeyArgs};
 use super::output::Format;
 use crate::control::api::{CredentialReference, NotifierRef, TargetRef};
@@ -46,8 +48,10 @@ pub enum Command {
     Start(StartArgs),
     /// Stop the daemon and wait until everything is written
     Stop,
-    /// Show how the daemon is
+    /// Show how the daemon is; exit code 1 when it is not well
     Status,
+    /// Look at everything that skypunch stands on, and say how to mend it; exit code 1 when something fails
+    Doctor(DoctorArgs),
     /// Read the definitions from the database now
     Reload,
     /// List targets, show one, or enable, disable or test it

@@ -18,8 +18,8 @@ use super::connect::Mysql;
 use super::error::{StoreError, tidy};
 use super::{Db, Store};
 
-const MYSQL: EmbeddedMigrations = embed_migrations!("migrations/mysql");
-const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+pub(super) const MYSQL: EmbeddedMigrations = embed_migrations!("migrations/mysql");
+pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// A migration of a big table may take long; nobody else can do it meanwhile.
 const MIGRATION_LIMIT: Duration = Duration::from_secs(600);
@@ -94,7 +94,9 @@ fn locked<T>(
     result
 }
 
-const MYSQL_TABLES: &str = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()";
+/// The tables of the database that the connection is in.
+pub(super) const MYSQL_TABLES: &str =
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()";
 
 /// The tables of a SQLite file.
 pub(super) const SQLITE_TABLES: &str =

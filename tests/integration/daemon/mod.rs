@@ -19,6 +19,7 @@ mod smtp;
 mod away;
 mod control;
 mod credentials;
+mod doctor;
 mod durability;
 mod errors;
 mod file;
