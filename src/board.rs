@@ -17,6 +17,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::model::definition::{Definition, Problem};
 use crate::model::outcome::Outcome;
 use crate::model::reference::{Reference, ReferenceId, TargetRef};
+use crate::model::series::SeriesPolicy;
 use crate::model::state::TargetState;
 use crate::model::target::{Target, TargetId};
 use crate::model::text::nearest;
@@ -24,11 +25,13 @@ use crate::model::time::UtcMs;
 
 pub mod credentials;
 pub mod health;
+pub mod metrics;
 pub mod notifiers;
 pub mod statistics;
 
 use credentials::Credentials;
 use health::Health;
+use metrics::Metrics;
 use notifiers::Notifiers;
 use statistics::Statistics;
 
@@ -86,6 +89,8 @@ pub struct Board {
     pub gone: Notify,
     /// Counters of the daemon itself.
     pub statistics: Statistics,
+    /// What is counted of probes for `/metrics`.
+    pub metrics: Metrics,
     /// How persistence and the databases are.
     pub health: Health,
     /// Told of every change of targets that is in force.
@@ -135,20 +140,28 @@ pub enum NotFound {
 
 impl Default for Board {
     fn default() -> Self {
+        Board::new(SeriesPolicy::default())
+    }
+}
+
+impl Board {
+    /// An empty board. `series` says what is counted for `/metrics`.
+    #[must_use]
+    pub fn new(series: SeriesPolicy) -> Board {
+        let definitions = watch::channel(()).0;
         Board {
             entries: RwLock::default(),
             seen: broadcast::channel(WATCH_BACKLOG).0,
             gone: Notify::new(),
             statistics: Statistics::default(),
+            metrics: Metrics::new(series, definitions.subscribe()),
             health: Health::default(),
-            definitions: watch::channel(()).0,
+            definitions,
             notifiers: Notifiers::default(),
             credentials: Credentials::default(),
         }
     }
-}
 
-impl Board {
     /// The entry of a target.
     #[must_use]
     pub fn get(&self, id: TargetId) -> Option<Arc<Entry>> {

@@ -32,6 +32,7 @@
 //! | [`logging`] | settings in, logger out |
 //! | [`control`] | the API: types, routes, client |
 //! | [`actors`] | one file or folder per actor: supervisor, target, identity (token actors), persistence, notifier, watcher, pruner |
+//! | [`doctor`] | looks at everything that skypunch stands on |
 //! | [`cli`] | the commands of `skypunchctl` and their tables |
 //! | [`app`] | wiring, signals, ordered shutdown |
 
@@ -42,6 +43,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod logging;
 pub mod model;
 pub mod net;

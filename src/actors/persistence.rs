@@ -153,6 +153,7 @@ impl Persistence {
     fn write(&mut self, work: MainWork, ctx: &mut Context<Self>) {
         let started = self.clock.now();
         let results = work.batch.results.len();
+        let through = work.batch.statuses.iter().filter_map(|s| s.state.last_updated).max();
         let batch = Arc::clone(&work.batch);
         let sent = self.main.send(Query::new(move |store| store.write_batch(&batch)));
         ctx.spawn(sent.into_actor(self).map(move |answer, actor, ctx| {
@@ -162,7 +163,12 @@ impl Persistence {
                     if written == Written::Now {
                         actor.board.health.written.fetch_add(results as u64, Relaxed);
                     }
-                    actor.board.health.last_write_us.store(u64::from(now.us_since(started)), Relaxed);
+                    let health = &actor.board.health;
+                    health.last_write_us.store(u64::from(now.us_since(started)), Relaxed);
+                    health.last_write_at.store(actor.clock.utc(now).0, Relaxed);
+                    if let Some(through) = through {
+                        health.written_through.store(through.0, Relaxed);
+                    }
                     actor.database_is(Ok(()));
                     actor.flow.main_done(true, now);
                 }
@@ -211,7 +217,13 @@ impl Persistence {
         ctx.spawn(self.local.send(query).into_actor(self).map(|answer, actor, ctx| {
             let done = match answered(answer) {
                 Ok((done, spool, thinned)) => {
+                    if let LocalDone::Front(Some((_, batch))) = &done
+                        && let Some(oldest) = batch.results.first()
+                    {
+                        actor.board.health.written_through.store(oldest.started_at.0, Relaxed);
+                    }
                     if actor.local_error.take().is_some() {
+                        actor.board.health.set_state_db(None);
                         info!(actor.log, "state.db can be written again");
                     }
                     if let Some(len) = spool {
@@ -233,6 +245,7 @@ impl Persistence {
                     let text = error.to_string();
                     if actor.local_error.as_ref() != Some(&text) {
                         error!(actor.log, "state.db cannot be written; it will be tried again"; "error" => #&error);
+                        actor.board.health.set_state_db(Some(text.clone()));
                         actor.local_error = Some(text);
                     }
                     LocalDone::Failed
@@ -325,6 +338,11 @@ impl Handler<Records> for Persistence {
     type Result = ();
 
     fn handle(&mut self, Records(records): Records, ctx: &mut Self::Context) {
+        self.board.count(&records, self.clock.now());
+        if self.pending.is_empty() && self.flow.results_in_memory() == 0 && self.board.health.spool().1 == 0 {
+            // All that was is written: what is owed from now on is no older than this.
+            self.board.health.written_through.store(self.clock.utc_now().0, Relaxed);
+        }
         let mut urgent = false;
         let room = self.limits.queue_size.saturating_sub(self.pending.len() + self.flow.results_in_memory());
         for (i, mut record) in records.into_iter().enumerate() {

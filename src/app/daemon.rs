@@ -11,7 +11,7 @@ use super::arbiters::{arbiter_count, install, make_local};
 use super::notifying::{self, Around};
 use super::startup::{self, Known, Opened};
 use super::stop::Signals;
-use crate::actors::control::{Access, Backups, Context as ControlContext, RunStateCell, serve, serve_health};
+use crate::actors::control::{About, Access, Backups, Context as ControlContext, RunStateCell, serve, serve_health};
 use crate::actors::databases::{Connector, Database, LocalDatabase, LocalQuery};
 use crate::actors::identity::{Identities, Sweeper};
 use crate::actors::notifier::NotifierActor;
@@ -63,7 +63,7 @@ impl Daemon {
         let started = clock.now();
         let types: Arc<TypeCheck> = notifying::types(&catalogue);
         let transitions = Arc::new(Notify::new());
-        let board = Arc::new(Board::default());
+        let board = Arc::new(Board::new(settings.metrics.clone()));
         let Opened { connector, main, local } = opened;
         board.health.database.set(main.as_ref().map(|_| ()).map_err(ToString::to_string), clock.utc_now());
         let writer = Database::start_writing("db-writer", &connector, main.ok());
@@ -117,6 +117,7 @@ impl Daemon {
         }
         let total = known.changed.len();
         if known.from_main {
+            board.health.definitions_read(clock.utc_now());
             let targets: Vec<_> = known.changed.iter().filter_map(|c| c.as_ref().ok().cloned()).collect();
             let wrong: Vec<i64> = known.changed.iter().filter_map(|c| c.as_ref().err()).map(|r| r.0.id).collect();
             // What it could not save it saves at the next change; its thread logs nothing, the watcher does.
@@ -190,13 +191,21 @@ impl Daemon {
             catalogue,
             notifier: notifier.clone(),
             identities: Arc::clone(&identities),
+            about: About {
+                settings_file: settings.file.as_ref().map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone())),
+                state_db: settings.state.dir.join("state.db"),
+                queue_size: settings.persistence.queue_size,
+                spool_max_bytes: settings.state.max_size,
+                young_limit: settings.probe.young_limit,
+                threads: handles.len(),
+            },
         });
         let mut servers = Vec::new();
         let control = serve(listener, &context)?;
         servers.push(control.handle());
         actix_rt::spawn(control);
         if let Some(listener) = health {
-            let health = serve_health(listener, &run_state)?;
+            let health = serve_health(listener, &context)?;
             servers.push(health.handle());
             actix_rt::spawn(health);
         }

@@ -202,7 +202,7 @@ pub fn bind_socket(path: &Path) -> Result<(UnixListener, ControlSocket), PlaceEr
     Ok((listener, ControlSocket { path: path.to_owned(), gid }))
 }
 
-/// Binds the address where `/healthz` is served.
+/// Binds the address where `/healthz` and `/metrics` are served.
 ///
 /// # Errors
 /// It is taken, or not this machine's.

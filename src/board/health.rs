@@ -1,6 +1,6 @@
 //! How persistence, telling people, the main database and the definitions are.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::model::time::UtcMs;
@@ -20,6 +20,12 @@ pub struct Health {
     pub owed: AtomicUsize,
     /// Messages on their way.
     pub sending: AtomicUsize,
+    /// When the last write ended, in milliseconds UTC; 0 before the first.
+    pub last_write_at: AtomicI64,
+    /// Everything that ended before this is in the main database, in milliseconds UTC; 0: not known.
+    pub written_through: AtomicI64,
+    /// Why state.db cannot be written.
+    pub state_db: Mutex<Option<String>>,
     spool_batches: AtomicU64,
     spool_results: AtomicU64,
     spool_bytes: AtomicU64,
@@ -30,6 +36,33 @@ pub struct Health {
 }
 
 impl Health {
+    /// How far the main database is behind, in milliseconds: the age of the oldest result that it lacks. `None`: not
+    /// known, since nothing was written yet.
+    #[must_use]
+    pub fn lag_ms(&self, now: UtcMs) -> Option<u64> {
+        if self.queued.load(Relaxed) == 0 && self.spool_results.load(Relaxed) == 0 {
+            return Some(0);
+        }
+        let through = self.written_through.load(Relaxed);
+        (through > 0).then(|| u64::try_from(now.0 - through).unwrap_or(0))
+    }
+
+    /// Why state.db cannot be written; `None`: it can.
+    #[must_use]
+    pub fn state_db_error(&self) -> Option<String> {
+        self.state_db.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes whether state.db can be written.
+    pub fn set_state_db(&self, error: Option<String>) {
+        *self.state_db.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Notes that the definitions were read completely.
+    pub fn definitions_read(&self, at: UtcMs) {
+        self.definitions.lock().unwrap_or_else(PoisonError::into_inner).last_loaded_at = Some(at);
+    }
+
     /// What the spool holds.
     pub fn set_spool(&self, batches: u64, results: u64, bytes: u64) {
         self.spool_batches.store(batches, Relaxed);
@@ -103,6 +136,20 @@ pub struct DefinitionsHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lag_is_the_age_of_what_is_not_written() {
+        let health = Health::default();
+        assert_eq!(health.lag_ms(UtcMs(5_000)), Some(0), "nothing is owed");
+        health.queued.store(1, Relaxed);
+        assert_eq!(health.lag_ms(UtcMs(5_000)), None);
+        health.written_through.store(4_000, Relaxed);
+        assert_eq!(health.lag_ms(UtcMs(5_000)), Some(1_000));
+        assert_eq!(health.lag_ms(UtcMs(3_000)), Some(0), "the clock was set back");
+        health.queued.store(0, Relaxed);
+        health.set_spool(1, 7, 100);
+        assert_eq!(health.lag_ms(UtcMs(9_000)), Some(5_000));
+    }
 
     #[test]
     fn a_database_is_well_when_it_is_written_and_read() {

@@ -35,11 +35,12 @@ pub type NotifierRows = BTreeMap<NotifierId, NotifierEntry>;
 pub struct Notifiers {
     rows: watch::Sender<Arc<NotifierRows>>,
     statuses: Mutex<HashMap<NotifierId, NotifierStatus>>,
+    backlog: Mutex<HashMap<NotifierId, (usize, usize)>>,
 }
 
 impl Default for Notifiers {
     fn default() -> Self {
-        Notifiers { rows: watch::channel(Arc::default()).0, statuses: Mutex::default() }
+        Notifiers { rows: watch::channel(Arc::default()).0, statuses: Mutex::default(), backlog: Mutex::default() }
     }
 }
 
@@ -88,6 +89,17 @@ impl Notifiers {
     /// Sets how a notifier is doing.
     pub fn set_status(&self, id: NotifierId, status: NotifierStatus) {
         self.statuses().insert(id, status);
+    }
+
+    /// What a notifier is owed: notices that are in no message yet, and messages on their way.
+    #[must_use]
+    pub fn backlog(&self, id: NotifierId) -> (usize, usize) {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied().unwrap_or_default()
+    }
+
+    /// Sets what all notifiers are owed; those that are left out are owed nothing.
+    pub fn set_backlog(&self, all: HashMap<NotifierId, (usize, usize)>) {
+        *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = all;
     }
 
     /// Finds the notifier that a person means.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod credentials;
+mod doctor;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use self::backup::BackupArgs;
 pub use self::credentials::{CredentialAction, CredentialsArgs, DiscoverArgs, EditCredentialArgs, OpenStackCommand};
+pub use self::doctor::DoctorArgs;
 use super::keys::{CredentialKeyArgs, KeyArgs, NotifierKeyArgs};
 use super::output::Format;
 use crate::control::api::{CredentialReference, NotifierRef, TargetRef};
@@ -48,8 +50,10 @@ pub enum Command {
     Start(StartArgs),
     /// Stop the daemon and wait until everything is written
     Stop,
-    /// Show how the daemon is
+    /// Show how the daemon is; exit code 1 when it is not well
     Status,
+    /// Look at everything that skypunch stands on, and say how to mend it; exit code 1 when something fails
+    Doctor(DoctorArgs),
     /// Read the definitions from the database now
     Reload,
     /// List targets, show one, or enable, disable or test it

@@ -15,6 +15,7 @@ pub mod tables;
 mod apply;
 mod backup;
 mod credentials;
+mod doctor;
 mod edit;
 mod export;
 mod facts;
@@ -95,6 +96,7 @@ async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {
     };
     let settings = match &command {
         Command::Start(start) => start.config.as_deref(),
+        Command::Doctor(doctor) => doctor.config.as_deref(),
         _ => None,
     };
     let place = Place::find(args.socket, settings);
@@ -110,6 +112,7 @@ async fn carry_out(command: Command, client: &Client, place: &Place, out: &mut O
         Command::Start(start) => start::run(client, place, &start, out).await,
         Command::Stop => stop::run(client, out).await,
         Command::Status => status::run(client, out).await,
+        Command::Doctor(doctor) => doctor::run(place, &doctor, out).await,
         Command::Reload => reload::run(client, out).await,
         Command::Targets(targets) => targets::run(client, targets, out).await,
         Command::Add { kind: AddKind::Target(keys) } => edit::add(client, keys, out).await,

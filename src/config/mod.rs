@@ -14,6 +14,7 @@
 //! every key; a test holds it to [`KEYS`] and to the defaults.
 
 mod layers;
+mod metrics;
 mod place;
 mod problem;
 mod sections;
@@ -65,6 +66,10 @@ pub const KEYS: &[&str] = &[
     "secrets.folders",
     "secrets.environment",
     "http.listen",
+    "metrics.per_target",
+    "metrics.target_tags",
+    "metrics.max_targets",
+    "metrics.max_histograms",
     "shutdown.grace",
 ];
 

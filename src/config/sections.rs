@@ -7,8 +7,10 @@ use std::time::Duration;
 use url::Url;
 
 use super::layers::Reader;
+use super::metrics;
 use super::place::DefaultPlaces;
 use super::values::{self, Given};
+use crate::model::series::SeriesPolicy;
 use crate::secret::{Secret, SecretPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -41,6 +43,8 @@ pub struct Settings {
     pub secrets: SecretPolicy,
     /// `[http]`
     pub http: HttpSettings,
+    /// `[metrics]`
+    pub metrics: SeriesPolicy,
     /// `[shutdown]`
     pub shutdown: ShutdownSettings,
 }
@@ -198,7 +202,7 @@ pub struct NotifySettings {
 /// `[http]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Where `/healthz` is served; `None`: nowhere.
+    /// Where `/healthz` and `/metrics` are served; `None`: nowhere but on the control socket.
     pub listen: Option<SocketAddr>,
 }
 
@@ -234,6 +238,7 @@ impl Settings {
                 credentials: places.credentials,
             },
             http: HttpSettings { listen: r.optional("http.listen", values::listen) },
+            metrics: metrics::read(r),
             shutdown: ShutdownSettings {
                 grace: r.get("shutdown.grace", 10 * SECOND, |g| {
                     values::duration(g, Duration::from_millis(100)..=600 * SECOND)
@@ -357,7 +362,7 @@ impl NotifySettings {
     }
 }
 
-fn number(r: &mut Reader, key: &'static str, default: usize, min: u64, max: u64) -> usize {
+pub(super) fn number(r: &mut Reader, key: &'static str, default: usize, min: u64, max: u64) -> usize {
     r.get(key, default, |g| values::count(g, min..=max).map(|n| usize::try_from(n).unwrap_or(usize::MAX)))
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::sections::{DatabaseUrl, LogFormat, LogLevel, LogResults, Settings, TlsMode};
 use super::values::{written_duration, written_size};
+use crate::model::series::PerTarget;
 use crate::model::text::escape_controls;
 
 /// The form that the store reads.
@@ -60,6 +61,10 @@ impl Settings {
             ("secrets.folders", list(self.secrets.folders.iter().map(|p| p.display().to_string()).collect())),
             ("secrets.environment", list(self.secrets.environment.clone())),
             ("http.listen", self.http.listen.and_then(|a| text(&a.to_string()))),
+            ("metrics.per_target", text(per_target(self.metrics.per_target))),
+            ("metrics.target_tags", list(self.metrics.target_tags.clone())),
+            ("metrics.max_targets", number(self.metrics.max_targets)),
+            ("metrics.max_histograms", number(self.metrics.max_histograms)),
             ("shutdown.grace", duration(self.shutdown.grace)),
         ]
     }
@@ -81,6 +86,14 @@ impl fmt::Display for Settings {
             }
         }
         Ok(())
+    }
+}
+
+fn per_target(per_target: PerTarget) -> &'static str {
+    match per_target {
+        PerTarget::Off => "off",
+        PerTarget::Gauges => "gauges",
+        PerTarget::Histograms => "histograms",
     }
 }
 

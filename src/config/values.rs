@@ -80,6 +80,15 @@ pub(super) fn names(given: Given<'_>) -> Result<Vec<String>, String> {
     }
 }
 
+/// Tags as targets carry them: no comma, nothing around them.
+pub(super) fn tags(given: Given<'_>) -> Result<Vec<String>, String> {
+    let all = texts(given)?;
+    match all.iter().find(|t| t.is_empty() || t.contains(',') || t.trim() != t.as_str()) {
+        Some(bad) => Err(format!("{} is no tag: write for example [\"critical\", \"shop\"]", quoted(bad))),
+        None => Ok(all),
+    }
+}
+
 /// A list of texts; from a source of texts one text with commas.
 pub(super) fn texts(given: Given<'_>) -> Result<Vec<String>, String> {
     match given.value {

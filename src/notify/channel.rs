@@ -8,14 +8,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalogue::{AddressInfo, Catalogue, Input, Provider, Request, TypeInfo};
+use super::catalogue::{AddressInfo, Catalogue, Input, Provider, Request, TypeInfo, samples};
 use super::mail::{self, Mailer};
 use super::webhook::Webhooks;
 use super::{Course, Dialogue, SendResult};
 use crate::clock::Clock;
 use crate::model::definition::Problem;
-use crate::model::message::Message;
-use crate::model::notifier::Notifier;
+use crate::model::message::{Message, MessageKind};
+use crate::model::notifier::{EventKind, Notifier};
 use crate::model::text::shorten;
 use crate::net::{Net, ResolverSettings, secrets};
 use crate::secret::{Secret, SecretPolicy};
@@ -114,6 +114,35 @@ impl Channels {
                 after: None,
             },
         }
+    }
+
+    /// Looks whether a notifier could be told, within `limit`, and sends nothing: a mail server is greeted, to a provider's
+    /// host a connection is made. `host` is this machine's name. Who answers.
+    ///
+    /// # Errors
+    /// Why it could not be told, for people.
+    pub async fn reach(&self, notifier: &Notifier, host: &str, limit: Duration) -> Result<String, String> {
+        if is_smtp(&notifier.kind) {
+            return self.mailer.reach(notifier, host, limit).await;
+        }
+        let provider = self.catalogue.get(&notifier.kind).ok_or("its type is not in the catalogue")?;
+        let address = self.resolve("address", &Secret::new(notifier.address.clone())).await?;
+        let mut params = Vec::with_capacity(notifier.params.len());
+        for (name, value) in &notifier.params {
+            params.push((name.clone(), self.resolve(name, value).await?));
+        }
+        let message = samples::of(MessageKind::Test, EventKind::Fail);
+        let (templates, now) = (&notifier.templates, self.clock.utc_now());
+        let input = Input { message: &message, address: &address, params: &params, saved: &[], templates, now };
+        let requests = provider.requests(&input).map_err(|e| e.to_string())?;
+        let mut places: Vec<String> = Vec::new();
+        for request in &requests {
+            let place = self.webhooks.reach(request, limit).await?;
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        Ok(format!("{} takes connections", places.join(", ")))
     }
 
     async fn by_provider(

@@ -74,6 +74,25 @@ impl Webhooks {
         result
     }
 
+    /// Connects to where the request goes, with TLS where its URL says so, and sends nothing. The host and port.
+    ///
+    /// # Errors
+    /// The sentence for people.
+    pub async fn reach(&self, request: &Request, limit: Duration) -> Result<String, String> {
+        let url = Url::parse(request.url.expose()).map_err(|e| format!("its URL is wrong: {e}"))?;
+        let tls = (url.scheme() == "https").then(TlsOptions::default);
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err("its URL has no host".to_owned());
+        };
+        let place = format!("{host}:{port}");
+        let endpoint = Endpoint { host, port, tls: tls.as_ref() };
+        match tokio::time::timeout(limit, self.net.connect(endpoint, &())).await {
+            Ok(Ok(_)) => Ok(place),
+            Ok(Err(e)) => Err(request.clean(&e.to_string(), 300)),
+            Err(_) => Err(format!("{place}: no connection within {}", humantime::format_duration(limit))),
+        }
+    }
+
     async fn exchange(&self, request: &Request, told: &Told<'_>, unanswered: &mut bool) -> Result<SendResult, String> {
         let url = Url::parse(request.url.expose()).map_err(|e| format!("its URL is wrong: {e}"))?;
         let tls = (url.scheme() == "https").then(TlsOptions::default);

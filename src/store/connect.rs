@@ -132,7 +132,7 @@ struct Version {
     version: String,
 }
 
-fn server_version(db: &mut Db) -> Result<String, StoreError> {
+pub(super) fn server_version(db: &mut Db) -> Result<String, StoreError> {
     let query = match db {
         Db::Mysql(..) => "SELECT VERSION() AS version",
         Db::Sqlite(_) => "SELECT sqlite_version() AS version",

@@ -22,8 +22,8 @@ use super::connect::Mysql;
 use super::error::{StoreError, tidy};
 use super::{Db, Store, rights};
 
-const MYSQL: EmbeddedMigrations = embed_migrations!("migrations/mysql");
-const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+pub(super) const MYSQL: EmbeddedMigrations = embed_migrations!("migrations/mysql");
+pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// A migration of a big table may take long; nobody else can do it meanwhile.
 pub(super) const MIGRATION_LIMIT: Duration = Duration::from_secs(600);
@@ -102,7 +102,9 @@ fn locked<T>(
     result
 }
 
-const MYSQL_TABLES: &str = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()";
+/// The tables of the database that the connection is in.
+pub(super) const MYSQL_TABLES: &str =
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()";
 
 /// The same on both.
 const APPLIED: &str = "SELECT CAST(version AS CHAR) AS name FROM __diesel_schema_migrations";

@@ -9,6 +9,7 @@
 //!  notifications                    what was told to whom: a copy of the outbox
 //!  backup                           everything as lines, and back
 //!  prune, lease                     old results go in small steps; one daemon a database
+//!  examine, grants                  looks and changes nothing: what a daemon would need here
 //!  state_db                         the local file: what must not be lost when the database is away
 //! ```
 //!
@@ -25,6 +26,8 @@ mod connect;
 mod definitions;
 mod dialect;
 mod error;
+mod examine;
+pub mod grants;
 mod history;
 mod incidents;
 mod lease;
@@ -53,6 +56,7 @@ pub use self::change::ChangeToken;
 pub use self::connect::{ConnectOptions, Tls};
 pub use self::definitions::Applied;
 pub use self::error::StoreError;
+pub use self::examine::{Examined, SchemaState};
 pub use self::incidents::IncidentFilter;
 pub use self::lease::{LeaseHolder, LeaseOutcome};
 pub use self::rows::StoredStatus;

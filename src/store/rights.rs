@@ -1,28 +1,12 @@
 //! What the user must be allowed to do in MySQL, and what to tell an administrator when something is missing.
 
-use std::collections::BTreeSet;
-
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::Db;
 use super::connect::Mysql;
 use super::error::StoreError;
-
-/// All that skypunch does with its database.
-pub(super) const NEEDED: [&str; 11] = [
-    "SELECT",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "CREATE",
-    "ALTER",
-    "DROP",
-    "INDEX",
-    "REFERENCES",
-    "CREATE VIEW",
-    "SHOW VIEW",
-];
+use super::grants;
 
 #[derive(QueryableByName)]
 struct Right {
@@ -66,8 +50,7 @@ pub(super) fn check(c: &mut Mysql) -> Result<(), StoreError> {
          WHERE grantee = {GRANTEE} AND DATABASE() LIKE table_schema"
     );
     let have: Vec<Right> = diesel::sql_query(query).load(c)?;
-    let have: BTreeSet<String> = have.into_iter().map(|r| r.name.to_uppercase()).collect();
-    let missing: Vec<&str> = NEEDED.into_iter().filter(|n| !have.contains(*n)).collect();
+    let missing = grants::missing(have.iter().map(|r| r.name.as_str()));
     if missing.is_empty() {
         return Ok(());
     }
@@ -80,6 +63,10 @@ pub(super) fn check(c: &mut Mysql) -> Result<(), StoreError> {
         who.name,
         grant(&missing, Some(&who.name), &who.grantee)
     )))
+}
+
+fn everything() -> String {
+    grants::all().collect::<Vec<_>>().join(", ")
 }
 
 fn grant(rights: &str, database: Option<&str>, grantee: &str) -> String {
@@ -120,13 +107,13 @@ pub(super) fn with_mend(text: &str) -> String {
         |rest: &str| rest.split(" for ").next().unwrap_or(rest).split(" to ").next().unwrap_or(rest).trim().to_owned();
     let statement = if let Some(rest) = after(" command denied to user ") {
         let right = text.split(" command denied").next().unwrap_or_default();
-        let rights = if NEEDED.contains(&right) { right.to_owned() } else { NEEDED.join(", ") };
+        let rights = if grants::all().any(|r| r == right) { right.to_owned() } else { everything() };
         // MariaDB names the database too: `d`.`t`.
         let database = rest.split_once(" for table `").and_then(|(_, t)| t.split_once("`.`")).map(|(d, _)| d);
         grant(&rights, database, &grantee(rest))
     } else if let Some(rest) = after("Access denied for user ") {
         let database = rest.split_once(" to database '").map(|(_, d)| d.trim_end_matches('\''));
-        grant(&NEEDED.join(", "), database, &grantee(rest))
+        grant(&everything(), database, &grantee(rest))
     } else {
         return format!("{text}; mend the rights of the user in database.url");
     };

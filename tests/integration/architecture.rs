@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Every part of the library, from the bottom up.
-const PARTS: [&str; 15] = [
+const PARTS: [&str; 16] = [
     "secret",
     "model",
     "clock",
@@ -20,6 +20,7 @@ const PARTS: [&str; 15] = [
     "logging",
     "control",
     "actors",
+    "doctor",
     "cli",
     "app",
 ];
@@ -35,7 +36,9 @@ fn may_use(part: &'static str) -> Vec<&'static str> {
         "logging" => [below("net"), vec!["config"]].concat(),
         // What daemon and command-line tool share: types and the client.
         "control" => vec!["model"],
-        "cli" => [below("net"), vec!["config", "control"]].concat(),
+        // Looks at what the daemon stands on, with or without one.
+        "doctor" => below("actors"),
+        "cli" => [below("net"), vec!["config", "control", "doctor"]].concat(),
         "app" => below("cli"),
         part => below(part),
     }

@@ -198,6 +198,11 @@ fn wrong_files_are_refused_with_place_value_and_mend() {
         ("[http]\nlisten = 8611", "`8611` is not a text"),
         ("[http]\nlisten = 'localhost:8611'", "write for example \"127.0.0.1:8611\""),
         ("[http]\nlisten = '127.0.0.1:99999'", "is not an address and a port"),
+        ("[metrics]\nper_target = 'gauge'", "`gauge` is not known: did you mean \"gauges\"?"),
+        ("[metrics]\ntarget_tags = ['a,b']", "`a,b` is no tag: write for example"),
+        ("[metrics]\nper_target = 'off'\ntarget_tags = ['a']", "is of no use with per_target = \"off\""),
+        ("[metrics]\nmax_targets = -1", "-1 is out of range: write a whole number from 0 to 1000000"),
+        ("[metrics]\nmax_histogram = 1", "did you mean `max_histograms`?"),
         ("[shutdown]\ngrace = '1y'", "out of range"),
         ("[log]\nlevel = 'info'\nlevel = 'info'", "line 3, column 1: this is not TOML: duplicate key"),
         ("[log\nlevel = 'info'", "line 1, column 5: this is not TOML"),
@@ -288,7 +293,8 @@ fn what_is_no_settings_file_is_refused_by_name() {
 #[test]
 fn what_is_shown_reads_back_to_the_same_settings() {
     let text = "[log]\nfile = '/a \"b\" \\c'\n[secrets]\nfolders = ['/x', '/y']\n[http]\nlisten = '127.0.0.1:8611'\n\
-                [database]\nurl = 'mysql://a@b/c'\ntls = 'verify'\ntls_ca = '/ca'\n[persistence]\nkeep_results = 0";
+                [database]\nurl = 'mysql://a@b/c'\ntls = 'verify'\ntls_ca = '/ca'\n[persistence]\nkeep_results = 0\n\
+                [metrics]\nper_target = 'histograms'\ntarget_tags = ['a \"b\"', 'c']\nmax_targets = 7";
     let first = load(text, &[], &[]).unwrap();
     let mut second = load(&first.to_string(), &[], &[]).unwrap();
     second.file.clone_from(&first.file);

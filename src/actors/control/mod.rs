@@ -1,4 +1,4 @@
-//! The control API: HTTP/1.1 and JSON on a Unix socket, and `/healthz` on TCP.
+//! The control API: HTTP/1.1 and JSON on a Unix socket; `/healthz` and `/metrics` on TCP.
 //!
 //! ```text
 //!  connection -> peer credentials checked -> route -> Board, reader thread (reads)
@@ -16,26 +16,30 @@ mod daemon;
 mod error;
 mod login_test;
 mod logins;
+mod metrics;
 mod notifiers;
 mod peer;
+mod process;
 mod reads;
 mod sample;
+mod status;
 mod streams;
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use actix::Addr;
 use actix_web::dev::Server;
-use actix_web::{App, HttpResponse, HttpServer, guard, web};
+use actix_web::{App, HttpServer, guard, web};
 use slog::Logger;
 use tokio::sync::Notify;
 
 use super::databases::{Database, LocalDatabase};
 use super::identity::Identities;
 use super::notifier::NotifierActor;
+use super::priority::behind_probes;
 use super::supervisor::Supervisor;
 use super::watcher::Watcher;
 use crate::board::Board;
@@ -89,6 +93,25 @@ pub struct Context {
     pub notifier: Addr<NotifierActor>,
     /// Tokens, and who logs in.
     pub identities: Arc<Identities>,
+    /// What the daemon was started with.
+    pub about: About,
+}
+
+/// What the daemon was started with, as far as people are shown it.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The settings file, if there was one.
+    pub settings_file: Option<PathBuf>,
+    /// The file of state.db.
+    pub state_db: PathBuf,
+    /// Most results in memory.
+    pub queue_size: usize,
+    /// Most bytes of results in state.db.
+    pub spool_max_bytes: u64,
+    /// Most probes in their first 20 ms per thread.
+    pub young_limit: usize,
+    /// Threads that probe.
+    pub threads: usize,
 }
 
 /// Where the daemon is in its life; clones share it.
@@ -141,17 +164,22 @@ pub fn serve(listener: std::os::unix::net::UnixListener, context: &Arc<Context>)
     Ok(server)
 }
 
-/// The server of `/healthz` on TCP: nothing else is answered there. `listener` is bound already.
+/// The server of `/healthz` and `/metrics` on TCP: nothing else is answered there, and nothing can be changed.
+/// `listener` is bound already.
 ///
 /// # Errors
 /// When the server cannot take the listener.
-pub fn serve_health(listener: TcpListener, run_state: &RunStateCell) -> std::io::Result<Server> {
-    let run_state = run_state.clone();
+pub fn serve_health(listener: TcpListener, context: &Arc<Context>) -> std::io::Result<Server> {
+    let data = web::Data::from(Arc::clone(context));
     let server = HttpServer::new(move || {
+        // It is made on the thread that serves: a scrape stands behind probes.
+        behind_probes();
         App::new()
-            .app_data(web::Data::new(run_state.clone()))
-            .route("/healthz", web::get().to(healthz))
-            .route("/healthz", web::head().to(healthz))
+            .app_data(data.clone())
+            .route("/healthz", web::get().to(daemon::healthz))
+            .route("/healthz", web::head().to(daemon::healthz))
+            .route("/metrics", web::get().to(metrics::metrics))
+            .route("/metrics", web::head().to(metrics::metrics))
     })
     .workers(1)
     .disable_signals()
@@ -159,13 +187,6 @@ pub fn serve_health(listener: TcpListener, run_state: &RunStateCell) -> std::io:
     .listen(listener)?
     .run();
     Ok(server)
-}
-
-async fn healthz(state: web::Data<RunStateCell>) -> HttpResponse {
-    match state.get() {
-        RunState::Running => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
-        other => HttpResponse::ServiceUnavailable().content_type("text/plain").body(format!("{}\n", other.as_str())),
-    }
 }
 
 /// A path; methods that it does not know are answered 405.
@@ -177,6 +198,7 @@ fn routes(config: &mut web::ServiceConfig) {
     let get_or_head = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     config
         .service(at("/healthz").route(get_or_head().to(daemon::healthz)))
+        .service(at("/metrics").route(get_or_head().to(metrics::metrics)))
         .service(at("/v1/status").route(web::get().to(daemon::status)))
         .service(at("/v1/reload").route(web::post().to(daemon::reload)))
         .service(at("/v1/stop").route(web::post().to(daemon::stop)))

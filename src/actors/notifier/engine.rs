@@ -114,6 +114,7 @@ impl Engine {
         let (owed, sending) = book.backlog();
         self.parts.board.health.owed.store(owed, Relaxed);
         self.parts.board.health.sending.store(sending, Relaxed);
+        self.parts.board.notifiers.set_backlog(book.backlog_by_notifier());
     }
 
     fn now(&self) -> UtcMs {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::definition::Problem;
+use crate::model::health::Complaint;
+use crate::model::notifier::NotifierId;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 
@@ -17,8 +19,11 @@ pub struct Status {
     pub uptime_s: u64,
     /// When it started.
     pub started_at: UtcMs,
-    /// Every due probe is started and every result is kept.
+    /// Every due probe is started, every result is kept, and people are told: nothing stands in `unhealthy`.
     pub healthy: bool,
+    /// What makes it unwell; each says which part of this answer it is about.
+    #[serde(default)]
+    pub unhealthy: Vec<Complaint>,
     /// Whether it probes yet, or still.
     pub state: RunState,
     /// Targets by status.
@@ -37,8 +42,14 @@ pub struct Status {
     pub database: Database,
     /// The definitions in force.
     pub definitions: Definitions,
+    /// The settings file that was read at start; `None`: there was none.
+    #[serde(default)]
+    pub settings_file: Option<String>,
     /// Resident memory in bytes.
     pub memory_bytes: u64,
+    /// File descriptors; `None` where the system does not say.
+    #[serde(default)]
+    pub descriptors: Option<Descriptors>,
     /// Log lines that were dropped because the log could not keep up.
     pub log_dropped: u64,
 }
@@ -113,8 +124,20 @@ pub struct Probes {
     pub started: u64,
     /// Due times at which none could start.
     pub missed: u64,
+    /// Probes that ended in the last one to two minutes.
+    #[serde(default)]
+    pub started_lately: u64,
+    /// Due times missed in the last one to two minutes.
+    #[serde(default)]
+    pub missed_lately: u64,
     /// Probes that run now.
     pub in_flight: u64,
+    /// Threads that probe.
+    #[serde(default)]
+    pub threads: u64,
+    /// Most probes in their first 20 ms per thread: others wait for their turn.
+    #[serde(default)]
+    pub young_limit: u64,
     /// Probes a second, over the last 10 s.
     pub per_second: f64,
     /// Start minus due time.
@@ -132,11 +155,23 @@ pub struct Lateness {
     pub max: u64,
 }
 
-/// What becomes of the results, since the start of the daemon.
+/// Open file descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Descriptors {
+    /// Open now.
+    pub open: u64,
+    /// Most that may be open.
+    pub limit: u64,
+}
+
+/// What becomes of the results, since the start of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Persistence {
     /// Results in memory, not yet written.
     pub queued: u64,
+    /// So many may be there; beyond, rows of passes are left out (they are counted).
+    #[serde(default)]
+    pub queue_size: u64,
     /// Results written to the main database.
     pub written: u64,
     /// Batches in the spool.
@@ -145,14 +180,26 @@ pub struct Persistence {
     pub spooled_results: u64,
     /// Bytes of the spool.
     pub spooled_bytes: u64,
+    /// So many may be there; beyond, rows of passes are left out (they are counted).
+    #[serde(default)]
+    pub spool_max_bytes: u64,
+    /// Bytes of state.db with its log.
+    #[serde(default)]
+    pub state_db_bytes: u64,
+    /// Why state.db cannot be written; `None`: it can.
+    #[serde(default)]
+    pub state_db_error: Option<String>,
     /// Passing results that were left out (but counted) to save space.
     pub thinned: u64,
     /// How long the last write took; `None` before the first.
     pub last_write_ms: Option<u64>,
+    /// When it ended.
+    #[serde(default)]
+    pub last_write_at: Option<UtcMs>,
 }
 
 /// What people are still to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Notifications {
     /// Notices that are in no message yet: they wait for company, or for their turn.
     pub owed: u64,
@@ -160,6 +207,26 @@ pub struct Notifications {
     pub sending: u64,
     /// Rows of `notifiers` that are wrong and not in force.
     pub invalid: u64,
+    /// Notifiers that are owed something, or whose last try failed.
+    #[serde(default)]
+    pub backlog: Vec<NotifierBacklog>,
+}
+
+/// What one notifier is owed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifierBacklog {
+    /// Its id.
+    pub id: NotifierId,
+    /// Its name, `tenant/name` where its tenant is not `0`.
+    pub name: String,
+    /// Notices that are in no message yet.
+    pub owed: u64,
+    /// Messages on their way.
+    pub sending: u64,
+    /// When it last took a message.
+    pub last_sent_at: Option<UtcMs>,
+    /// Why the last try failed; `None` when it did not.
+    pub error: Option<String>,
 }
 
 /// The main database.
@@ -175,6 +242,9 @@ pub struct Database {
     pub error: Option<String>,
     /// Since when it is as it is.
     pub since: UtcMs,
+    /// How far it is behind: age of the oldest result that it lacks. `None`: not known yet.
+    #[serde(default)]
+    pub lag_ms: Option<u64>,
 }
 
 /// Whether the main database takes what is written and gives what is read.

@@ -11,6 +11,7 @@
 //!  /v1/apply /export                   apply.rs       ApplyRequest, ApplyReport, Exported
 //!  /v1/backup                          backup.rs      BackupQuery
 //!  /v1/incidents /history /watch       history.rs     IncidentSummary, IncidentDetail, Told, HistoryRow, WatchLine
+//!  /metrics                            text for Prometheus: model::exposition
 //!  every error                         problem.rs     ProblemDetails (RFC 9457)
 //!  {ref}                               model::reference TargetRef, NotifierRef, CredentialReference
 //! ```
@@ -30,6 +31,7 @@ mod sample;
 mod targets;
 mod types;
 
+pub use crate::model::health::Complaint;
 pub use crate::model::reference::{CredentialReference, NotifierRef, TargetRef, encode_segment};
 pub use apply::{Action, ApplyReport, ApplyRequest, Change, Exported, FieldChange, Kind};
 pub use backup::BackupQuery;
@@ -38,8 +40,8 @@ pub use credentials::{
     CredentialSummary, RemovedCredential,
 };
 pub use daemon::{
-    CredentialCounts, Database, DatabaseState, Definitions, FailingCredential, InvalidRow, Lateness, Notifications,
-    Persistence, Probes, Reloaded, RunState, Status, Stopping, TargetCounts,
+    CredentialCounts, Database, DatabaseState, Definitions, Descriptors, FailingCredential, InvalidRow, Lateness,
+    Notifications, NotifierBacklog, Persistence, Probes, Reloaded, RunState, Status, Stopping, TargetCounts,
 };
 pub use history::{
     HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, Told, WatchEvent, WatchLine, WatchQuery,

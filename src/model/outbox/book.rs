@@ -246,6 +246,19 @@ impl Book {
         (owed, self.dispatches.len())
     }
 
+    /// The same by notifier; those that have neither are left out.
+    #[must_use]
+    pub fn backlog_by_notifier(&self) -> HashMap<NotifierId, (usize, usize)> {
+        let mut all: HashMap<NotifierId, (usize, usize)> = HashMap::new();
+        for (id, owed) in self.index.owed.iter().filter(|(_, owed)| !owed.is_empty()) {
+            all.entry(*id).or_default().0 = owed.len();
+        }
+        for dispatch in self.dispatches.values() {
+            all.entry(dispatch.notifier).or_default().1 += 1;
+        }
+        all
+    }
+
     /// The last transition that was taken: later ones are read from there.
     #[must_use]
     pub fn cursor(&self) -> i64 {

@@ -13,6 +13,7 @@
 //!   sent when at least one has it and nobody is deferred; the answer names those who will never get it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lettre::Address;
 use lettre::message::Mailbox;
@@ -103,6 +104,30 @@ impl Mailer {
         result
     }
 
+    /// Connects, secures the connection where the notifier asks for it, greets and says goodbye: neither logs in nor sends
+    /// anything. What the server is, or why it cannot be had within `limit`.
+    ///
+    /// # Errors
+    /// The sentence for people.
+    pub async fn reach(&self, notifier: &Notifier, host: &str, limit: Duration) -> Result<String, String> {
+        let account = Account::read(&notifier.address, &notifier.params)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let steps = Steps::new(&());
+        let hello = hello(&account, host);
+        let opening = Box::pin(Session::open(&account, None, &hello, &self.net, &steps));
+        let place = format!("{}:{}", account.host, account.port);
+        match tokio::time::timeout(limit.min(account.timeout), opening).await {
+            Ok(Ok(session)) => {
+                // Who does not answer the goodbye has answered the greeting.
+                drop(tokio::time::timeout(limit, session.quit()).await);
+                Ok(format!("the mail server {place} greets"))
+            }
+            Ok(Err(failed)) if failed.why.contains(&place) => Err(failed.why),
+            Ok(Err(failed)) => Err(format!("{place}: {}", failed.why)),
+            Err(_) => Err(format!("{place}: nothing {} {}", humantime::format_duration(limit), steps.done_last())),
+        }
+    }
+
     async fn attempt(
         &self,
         account: &Account,
@@ -161,8 +186,7 @@ impl Mailer {
         (from, to, mail): (&Address, &[Address], &[u8]),
         steps: &Steps<'_>,
     ) -> Result<Delivery, Failed> {
-        let own = account.hello.as_deref().or(Some(host).filter(|h| is_host_name(h)));
-        let hello = own.map_or(ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST), |h| ClientId::Domain(h.to_owned()));
+        let hello = hello(account, host);
         let key = Key {
             server: (account.host.to_string(), account.port),
             security: (account.security, account.ca.clone()),
@@ -196,6 +220,12 @@ impl Mailer {
         // Its file may be there the next time.
         result.map_err(|why| Failed::transient(format!("`{name}` cannot be had: {why}")))
     }
+}
+
+/// What the client calls itself: what the notifier says, else this machine's name if that is one.
+fn hello(account: &Account, host: &str) -> ClientId {
+    let own = account.hello.as_deref().or(Some(host).filter(|h| is_host_name(h)));
+    own.map_or(ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST), |h| ClientId::Domain(h.to_owned()))
 }
 
 /// What it means where an attempt has left the recipients.
