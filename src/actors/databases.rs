@@ -124,7 +124,8 @@ pub fn this_process(writer: i64) -> LeaseHolder {
 }
 
 /// Whether that process id of this host is a skypunch other than this one.
-fn is_alive(pid: u32) -> bool {
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
     // `PID (name) STATE …`; a process that was killed and not yet waited for is a zombie.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let Some((name, rest)) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") ")) else { return false };

@@ -8,11 +8,12 @@
 //! ```
 //!
 //! `startup` finds what is known (`merged`: of three sources the newest), `daemon` makes the actors, `arbiters` the threads for probes, `notifying` the notifier;
-//! `stop` ends them.
+//! `stop` ends them. `legacy` brings the database of skypunch 0.3.0 over, while no daemon runs.
 
 mod arbiters;
 mod check;
 mod daemon;
+mod legacy;
 mod merged;
 mod notifying;
 pub mod place;
@@ -34,6 +35,7 @@ use crate::logging::LogGuard;
 use crate::model::ids::IdGenerator;
 
 pub use check::check;
+pub use legacy::{LegacyWish, import_legacy};
 
 /// The exit code for wrong input: settings, files, a place that cannot be taken.
 const EXIT_INPUT: u8 = 2;

@@ -52,12 +52,7 @@ pub fn open(settings: &Settings, clock: &Clock, log: &Logger) -> Result<Opened, 
     {
         place::make_folder(dir, "database.url")?;
     }
-    let tls = match settings.database.tls {
-        TlsMode::Off => Tls::Off,
-        TlsMode::Encrypt => Tls::Encrypt,
-        TlsMode::Verify => Tls::Verify { ca: settings.database.tls_ca.clone() },
-    };
-    let options = ConnectOptions { tls, timeout: settings.database.timeout };
+    let options = connect_options(settings);
     let holder = this_process(fresh_writer(clock));
     let connector = Connector::new(url, options, holder, clock.clone());
     let mut main = connector.connect();
@@ -77,6 +72,17 @@ pub fn open(settings: &Settings, clock: &Clock, log: &Logger) -> Result<Opened, 
         Ok(store) => info!(log, "database connected"; "version" => store.server_version().to_owned()),
     }
     Ok(Opened { connector, main, local })
+}
+
+/// How to connect to the main database.
+#[must_use]
+pub fn connect_options(settings: &Settings) -> ConnectOptions {
+    let tls = match settings.database.tls {
+        TlsMode::Off => Tls::Off,
+        TlsMode::Encrypt => Tls::Encrypt,
+        TlsMode::Verify => Tls::Verify { ca: settings.database.tls_ca.clone() },
+    };
+    ConnectOptions { tls, timeout: settings.database.timeout }
 }
 
 /// The database's URL with its password.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use skypunch::cli::args::{ImportLegacyArgs, TlsArg};
 use skypunch::{app, config};
 
 #[global_allocator]
@@ -25,6 +26,8 @@ enum Command {
     Run(Files),
     /// Check the settings and the targets file, change nothing; exit code 0 or 2.
     Check(Files),
+    /// Bring targets, notifiers, their states and counters over from the database of skypunch 0.3.0, which is only read.
+    ImportLegacy(ImportLegacyArgs),
 }
 
 #[derive(clap::Args)]
@@ -39,21 +42,42 @@ struct Files {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (files, check) = match arguments.command {
-        Some(Command::Check(files)) => (files, true),
-        Some(Command::Run(files)) => (files, false),
-        None => (arguments.files, false),
+    let (files, check, legacy) = match arguments.command {
+        Some(Command::Check(files)) => (files, true, None),
+        Some(Command::Run(files)) => (files, false, None),
+        Some(Command::ImportLegacy(args)) => {
+            (Files { config: args.config.clone(), targets: None }, false, Some(legacy_wish(args)))
+        }
+        None => (arguments.files, false, None),
     };
     // Two TLS stacks share the process (probes, database): both use ring.
     // An error means that somebody has installed one already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let env = config::text_vars(std::env::vars_os());
     match config::load(files.config.as_deref(), &[], env) {
+        Ok(settings) if legacy.is_some() => {
+            legacy.map_or(ExitCode::FAILURE, |wish| app::import_legacy(&settings, &wish))
+        }
         Ok(settings) if check => app::check(&settings, files.targets.as_deref()),
         Ok(settings) => app::run(&settings, files.targets),
         Err(e) => {
             eprintln!("skypunch: {}", app::with_causes(&e));
             ExitCode::from(2)
         }
+    }
+}
+
+fn legacy_wish(args: ImportLegacyArgs) -> app::LegacyWish {
+    app::LegacyWish {
+        from: args.from,
+        from_config: args.from_config,
+        password_stdin: args.password_stdin,
+        plan: args.plan,
+        tls: match args.tls {
+            TlsArg::Off => config::TlsMode::Off,
+            TlsArg::Encrypt => config::TlsMode::Encrypt,
+            TlsArg::Verify => config::TlsMode::Verify,
+        },
+        tls_ca: args.tls_ca,
     }
 }

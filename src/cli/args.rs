@@ -1,6 +1,8 @@
 //! The command line, as clap reads it.
 
 mod credentials;
+mod import;
+mod legacy;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use self::credentials::{CredentialAction, CredentialsArgs, DiscoverArgs, EditCredentialArgs, OpenStackCommand};
+pub use self::import::{ImportArgs, ImportSource};
+pub use self::legacy::{ImportLegacyArgs, TlsArg};
 use super::keys::{CredentialKeyArgs, KeyArgs, NotifierKeyArgs};
 use super::output::Format;
 use crate::control::api::{CredentialReference, NotifierRef, TargetRef};
@@ -86,6 +90,8 @@ pub enum Command {
     },
     /// Bring targets, notifiers and credentials into the form that a file says
     Apply(ApplyArgs),
+    /// Turn the configuration of another monitor into a targets file for `apply`; needs no daemon
+    Import(ImportArgs),
     /// Write all targets, notifiers and credentials as a file for `apply`; secrets are left out
     Export {
         /// Where to [default: standard output]

@@ -7,6 +7,7 @@
 //!  batch, dialect, mysql, sqlite    one transaction: results, statuses, incidents, the writer's watermark
 //!  status, incidents, history       what is read back
 //!  notifications                    what was told to whom: a copy of the outbox
+//!  legacy, imports                  what is brought over from skypunch 0.3.0
 //!  prune, lease                     old results go in small steps; one daemon a database
 //!  state_db                         the local file: what must not be lost when the database is away
 //! ```
@@ -24,8 +25,10 @@ mod definitions;
 mod dialect;
 mod error;
 mod history;
+mod imports;
 mod incidents;
 mod lease;
+mod legacy;
 mod migrate;
 mod mysql;
 mod notifications;
@@ -50,8 +53,10 @@ pub use self::change::ChangeToken;
 pub use self::connect::{ConnectOptions, Tls};
 pub use self::definitions::Applied;
 pub use self::error::StoreError;
+pub use self::imports::ImportStamp;
 pub use self::incidents::IncidentFilter;
 pub use self::lease::{LeaseHolder, LeaseOutcome};
+pub use self::legacy::{OldDatabase, read_legacy};
 pub use self::rows::StoredStatus;
 pub use self::state_db::{SpoolPush, SpoolSize, StateDb};
 pub use self::url::DatabaseUrl;

@@ -20,7 +20,7 @@ pub fn assert_consistent(db: &Database) {
     );
     assert!(counters.is_empty(), "target, counted, booked, rows: {counters:?}");
     let verdicts = db.sql(
-        "SELECT s.target_id FROM target_status s WHERE pruned_count = 0 AND thinned_count = 0 AND (
+        "SELECT s.target_id FROM target_status s WHERE imported_count = 0 AND pruned_count = 0 AND thinned_count = 0 AND (
              pass_count <> (SELECT COUNT(*) FROM results r WHERE r.target_id = s.target_id AND verdict = 'PASS')
              OR fail_count <> (SELECT COUNT(*) FROM results r WHERE r.target_id = s.target_id AND verdict = 'FAIL'))",
     );

@@ -23,6 +23,7 @@ mod durability;
 mod errors;
 mod file;
 mod incidents;
+mod legacy;
 mod main_job;
 mod notifiers;
 mod openstack;
