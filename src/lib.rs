@@ -21,6 +21,7 @@
 //! |---|---|
 //! | [`secret`] | values that are used but never shown, and references to them |
 //! | [`model`] | pure data and rules: targets, outcomes, traces, state, schedule |
+//! | [`import`] | skypunch 0.3.0 and other monitors: their rows and files in, definitions out |
 //! | [`clock`] | the only place that reads time |
 //! | [`net`] | resolving, connecting, TLS |
 //! | [`config`] | settings: file, environment, flags |
@@ -44,6 +45,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod doctor;
+pub mod import;
 pub mod logging;
 pub mod model;
 pub mod net;

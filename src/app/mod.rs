@@ -8,11 +8,13 @@
 //! ```
 //!
 //! `startup` finds what is known (`merged`: of three sources the newest), `daemon` makes the actors, `arbiters` the threads for probes, `notifying` the notifier;
-//! `stop` ends them. `check` and `restore` are commands of their own.
+//! `stop` ends them. `check`, `restore` and `legacy` (which brings the database of skypunch 0.3.0 over) are commands of their
+//! own, for when no daemon runs.
 
 mod arbiters;
 mod check;
 mod daemon;
+mod legacy;
 mod merged;
 mod notifying;
 pub mod place;
@@ -35,6 +37,7 @@ use crate::logging::LogGuard;
 use crate::model::ids::IdGenerator;
 
 pub use check::check;
+pub use legacy::{LegacyWish, import_legacy};
 pub use restore::{Wish, restore};
 
 /// The exit code for wrong input: settings, files, a place that cannot be taken.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use skypunch::cli::args::{ImportLegacyArgs, TlsArg};
 use skypunch::{app, config};
 
 #[global_allocator]
@@ -27,6 +28,8 @@ enum Command {
     Check(Files),
     /// Bring back what `skypunchctl backup` saved; the daemon must be stopped.
     Restore(Restore),
+    /// Bring targets, notifiers, their states and counters over from the database of skypunch 0.3.0, which is only read.
+    ImportLegacy(ImportLegacyArgs),
 }
 
 #[derive(clap::Args)]
@@ -56,25 +59,55 @@ struct Files {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (files, check, wish) = match arguments.command {
-        Some(Command::Check(files)) => (files, true, None),
-        Some(Command::Run(files)) => (files, false, None),
+    let (files, job) = match arguments.command {
+        Some(Command::Check(files)) => (files, Job::Check),
+        Some(Command::Run(files)) => (files, Job::Run),
         Some(Command::Restore(Restore { file, config, plan, force })) => {
-            (Files { config, targets: None }, false, Some(app::Wish { file, plan, force }))
+            (Files { config, targets: None }, Job::Restore(app::Wish { file, plan, force }))
         }
-        None => (arguments.files, false, None),
+        Some(Command::ImportLegacy(args)) => {
+            (Files { config: args.config.clone(), targets: None }, Job::ImportLegacy(legacy_wish(args)))
+        }
+        None => (arguments.files, Job::Run),
     };
     // Two TLS stacks share the process (probes, database): both use ring.
     // An error means that somebody has installed one already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let env = config::text_vars(std::env::vars_os());
-    match (config::load(files.config.as_deref(), &[], env), wish) {
-        (Ok(settings), Some(wish)) => app::restore(&settings, &wish),
-        (Ok(settings), None) if check => app::check(&settings, files.targets.as_deref()),
-        (Ok(settings), None) => app::run(&settings, files.targets),
-        (Err(e), _) => {
+    let settings = match config::load(files.config.as_deref(), &[], env) {
+        Ok(settings) => settings,
+        Err(e) => {
             eprintln!("skypunch: {}", app::with_causes(&e));
-            ExitCode::from(2)
+            return ExitCode::from(2);
         }
+    };
+    match job {
+        Job::Run => app::run(&settings, files.targets),
+        Job::Check => app::check(&settings, files.targets.as_deref()),
+        Job::Restore(wish) => app::restore(&settings, &wish),
+        Job::ImportLegacy(wish) => app::import_legacy(&settings, &wish),
+    }
+}
+
+/// What this process is for.
+enum Job {
+    Run,
+    Check,
+    Restore(app::Wish),
+    ImportLegacy(app::LegacyWish),
+}
+
+fn legacy_wish(args: ImportLegacyArgs) -> app::LegacyWish {
+    app::LegacyWish {
+        from: args.from,
+        from_config: args.from_config,
+        password_stdin: args.password_stdin,
+        plan: args.plan,
+        tls: match args.tls {
+            TlsArg::Off => config::TlsMode::Off,
+            TlsArg::Encrypt => config::TlsMode::Encrypt,
+            TlsArg::Verify => config::TlsMode::Verify,
+        },
+        tls_ca: args.tls_ca,
     }
 }

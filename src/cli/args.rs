@@ -3,9 +3,11 @@
 mod backup;
 mod credentials;
 mod doctor;
+mod history;
+mod import;
+mod legacy;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -13,11 +15,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub use self::backup::BackupArgs;
 pub use self::credentials::{CredentialAction, CredentialsArgs, DiscoverArgs, EditCredentialArgs, OpenStackCommand};
 pub use self::doctor::DoctorArgs;
+pub use self::history::{HistoryArgs, IncidentsArgs};
+pub use self::import::{ImportArgs, ImportSource};
+pub use self::legacy::{ImportLegacyArgs, TlsArg};
 use super::keys::{CredentialKeyArgs, KeyArgs, NotifierKeyArgs};
 use super::output::Format;
 use crate::control::api::{CredentialReference, NotifierRef, TargetRef};
 use crate::model::state::Status;
-use crate::model::text::quoted;
 
 /// Heading of the flags that every command takes.
 const GLOBAL: &str = "Global options";
@@ -92,6 +96,8 @@ pub enum Command {
     },
     /// Bring targets, notifiers and credentials into the form that a file says
     Apply(ApplyArgs),
+    /// Turn the configuration of another monitor into a targets file for `apply`; needs no daemon
+    Import(ImportArgs),
     /// Write all targets, notifiers and credentials as a file for `apply`; secrets are left out
     Export {
         /// Where to [default: standard output]
@@ -333,50 +339,8 @@ pub struct ApplyArgs {
     pub prune: bool,
 }
 
-/// `incidents`.
-#[derive(Debug, clap::Args)]
-pub struct IncidentsArgs {
-    /// One incident
-    #[arg(value_parser = incident_id)]
-    pub id: Option<i64>,
-    /// Only those of this target
-    #[arg(long, value_name = "ID|NAME", conflicts_with = "id")]
-    pub target: Option<TargetRef>,
-    /// Only those that have not ended
-    #[arg(long, conflicts_with = "id")]
-    pub open: bool,
-    /// At most so many, the latest
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub limit: u32,
-}
-
-/// `history`.
-#[derive(Debug, clap::Args)]
-pub struct HistoryArgs {
-    /// The target: its id, its name or tenant/name
-    #[arg(value_name = "ID|NAME")]
-    pub target: TargetRef,
-    /// Only the last hour (1h), ten minutes (10m), …
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub since: Option<Duration>,
-    /// At most so many, the latest
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub limit: u32,
-}
-
 fn status_parser() -> impl TypedValueParser<Value = Status> {
     PossibleValuesParser::new(["NEW", "PASS", "FAIL", "UNKNOWN"]).try_map(|s| s.to_uppercase().parse::<Status>())
-}
-
-fn incident_id(text: &str) -> Result<i64, String> {
-    text.parse().ok().filter(|id| *id >= 0).ok_or_else(|| {
-        format!("{} is no incident id: write the digits that `skypunchctl incidents` shows", quoted(text))
-    })
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|_| format!("{} is not a duration: write for example 30s, 10m, 1h or 2days", quoted(text)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! and no secret.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -14,6 +13,7 @@ use crate::model::credential::CredentialDefinition;
 use crate::model::defined::{Defined, is_hidden};
 use crate::model::definition::Definition;
 use crate::model::notifier::NotifierDefinition;
+use crate::model::targets_file::key_line;
 use crate::model::text::escape_controls;
 
 pub(super) async fn run(client: &Client, file: Option<&Path>, out: &mut Out) -> Result<Exit, CliError> {
@@ -76,10 +76,10 @@ fn table<D: Defined>(text: &mut String, keys: &Map<String, Value>) {
         if value.is_null() || defaults.get(*key) == Some(value) {
             continue;
         }
-        let written = match value {
-            Value::Number(n) if key.ends_with("_ms") => duration_line(key, n.as_u64(), value),
-            _ if holds_secret(key, value) => Some(format!("# {key} is left out: it holds a secret")),
-            _ => line(key, value),
+        let written = if holds_secret(key, value) {
+            Some(format!("# {key} is left out: it holds a secret"))
+        } else {
+            key_line(key, value)
         };
         if let Some(written) = written {
             text.push_str(&written);
@@ -95,19 +95,6 @@ fn holds_secret(key: &str, value: &Value) -> bool {
         Value::Array(items) => items.iter().any(|i| i.as_str().is_some_and(|s| s.ends_with(": ***"))),
         _ => false,
     }
-}
-
-/// `frequency = "10s"` rather than `frequency_ms = 10000`.
-fn duration_line(key: &str, ms: Option<u64>, value: &Value) -> Option<String> {
-    match (key.strip_suffix("_ms"), ms) {
-        (Some(key), Some(ms)) => Some(format!("{key} = \"{}\"", humantime::format_duration(Duration::from_millis(ms)))),
-        _ => line(key, value),
-    }
-}
-
-fn line(key: &str, value: &Value) -> Option<String> {
-    let value = toml::Value::try_from(value).ok()?;
-    Some(format!("{key} = {value}"))
 }
 
 #[cfg(test)]

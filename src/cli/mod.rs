@@ -21,6 +21,7 @@ mod export;
 mod facts;
 mod fold;
 mod history;
+mod import;
 mod incidents;
 mod keys;
 mod login;
@@ -132,6 +133,7 @@ async fn carry_out(command: Command, client: &Client, place: &Place, out: &mut O
             edit::remove_credential(client, &credential, force, out).await
         }
         Command::Apply(apply) => apply::run(client, &apply, out).await,
+        Command::Import(args) => import::run(&args, out),
         Command::Export { file } => export::run(client, file.as_deref(), out).await,
         Command::Backup(backup) => backup::run(client, &backup, out).await,
         Command::Incidents(incidents) => incidents::run(client, incidents, out).await,

@@ -2,6 +2,7 @@
 //! `targets`, `notifiers` and `credentials`.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -106,6 +107,32 @@ pub fn parse(text: &str, types: &TypeCheck) -> Result<TargetsFile, Vec<FileProbl
         }
     }
     if problems.is_empty() { Ok(file) } else { Err(problems) }
+}
+
+/// `[[target]]` and below it the keys that differ from their defaults, in the order of the table.
+pub fn write_entry<D: Defined>(text: &mut String, keys: &Map<String, Value>) {
+    let defaults = D::default().to_json();
+    text.push_str(&format!("[[{}]]\n", D::WHAT));
+    for key in D::KEYS {
+        let value = keys.get(*key).unwrap_or(&Value::Null);
+        if !value.is_null()
+            && defaults.get(*key) != Some(value)
+            && let Some(line) = key_line(key, value)
+        {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+}
+
+/// A key as a file writes it: `frequency = "10s"` rather than `frequency_ms = 10000`. `None`: TOML has no form for it.
+#[must_use]
+pub fn key_line(key: &str, value: &Value) -> Option<String> {
+    if let (Some(short), Some(ms)) = (key.strip_suffix("_ms"), value.as_u64()) {
+        let duration = humantime::format_duration(Duration::from_millis(ms));
+        return Some(format!("{short} = \"{duration}\""));
+    }
+    Some(format!("{key} = {}", toml::Value::try_from(value).ok()?))
 }
 
 /// A problem of the file as a whole.

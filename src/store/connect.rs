@@ -53,6 +53,15 @@ impl Default for ConnectOptions {
 
 /// Connects and checks the server's version.
 pub(super) fn connect(url: &DatabaseUrl, options: &ConnectOptions) -> Result<(Db, String), StoreError> {
+    let (db, version) = connect_to_any(url, options)?;
+    if matches!(db, Db::Mysql(..)) {
+        check_version(&version)?;
+    }
+    Ok((db, version))
+}
+
+/// Connects to a server of whatever version.
+pub(super) fn connect_to_any(url: &DatabaseUrl, options: &ConnectOptions) -> Result<(Db, String), StoreError> {
     let mut db = match &url.0 {
         Place::Sqlite(path) => Db::Sqlite(Box::new(open_sqlite(path, options.timeout, Synchronous::Normal)?)),
         Place::Mysql { user, password, host, port, database, socket } => {
@@ -78,9 +87,6 @@ pub(super) fn connect(url: &DatabaseUrl, options: &ConnectOptions) -> Result<(Db
         }
     };
     let version = server_version(&mut db)?;
-    if matches!(db, Db::Mysql(..)) {
-        check_version(&version)?;
-    }
     Ok((db, version))
 }
 

@@ -69,6 +69,17 @@ impl Store {
         })
     }
 
+    /// Whether the schema is that of this version.
+    ///
+    /// # Errors
+    /// Those of [`Store::migrate`].
+    pub fn is_migrated(&mut self) -> Result<bool, StoreError> {
+        self.run(|db| match db {
+            Db::Sqlite(c) => is_current(&mut **c, &SQLITE, SQLITE_TABLES),
+            Db::Mysql(c, _) => is_current(&mut **c, &MYSQL, MYSQL_TABLES),
+        })
+    }
+
     /// Takes the last migration back, with all that its tables held; its version, or `None` when there is none left.
     ///
     /// # Errors

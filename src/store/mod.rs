@@ -8,6 +8,7 @@
 //!  status, incidents, history       what is read back
 //!  notifications                    what was told to whom: a copy of the outbox
 //!  backup                           everything as lines, and back
+//!  legacy, imports                  what is brought over from skypunch 0.3.0
 //!  prune, lease                     old results go in small steps; one daemon a database
 //!  examine, grants                  looks and changes nothing: what a daemon would need here
 //!  state_db                         the local file: what must not be lost when the database is away
@@ -29,8 +30,10 @@ mod error;
 mod examine;
 pub mod grants;
 mod history;
+mod imports;
 mod incidents;
 mod lease;
+mod legacy;
 mod migrate;
 mod mysql;
 mod notifications;
@@ -57,8 +60,10 @@ pub use self::connect::{ConnectOptions, Tls};
 pub use self::definitions::Applied;
 pub use self::error::StoreError;
 pub use self::examine::{Examined, SchemaState};
+pub use self::imports::ImportStamp;
 pub use self::incidents::IncidentFilter;
 pub use self::lease::{LeaseHolder, LeaseOutcome};
+pub use self::legacy::{OldDatabase, read_legacy};
 pub use self::rows::StoredStatus;
 pub use self::state_db::{SpoolPush, SpoolSize, StateDb};
 pub use self::url::DatabaseUrl;

@@ -208,3 +208,16 @@ diesel::table! {
         value -> BigInt,
     }
 }
+
+diesel::table! {
+    /// What was brought over from another database.
+    imports (kind, tenantid, name) {
+        kind -> Text,
+        tenantid -> Text,
+        name -> Text,
+        old_id -> BigInt,
+        item_id -> BigInt,
+        source -> Text,
+        imported_at -> BigInt,
+    }
+}

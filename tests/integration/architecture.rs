@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Every part of the library, from the bottom up.
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 17] = [
     "secret",
     "model",
+    "import",
     "clock",
     "net",
     "config",

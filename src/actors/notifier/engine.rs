@@ -247,7 +247,9 @@ impl Engine {
     fn ended(&mut self, book: &mut Book, ended: Ended) {
         let now = self.now();
         let Ended { dispatch, notifier, result, progress } = ended;
-        let status = self.statuses.entry(notifier).or_default();
+        // What state.db does not know the main database may: one that was imported, or a state.db that is lost.
+        let known = self.parts.board.notifiers.status(notifier);
+        let status = self.statuses.entry(notifier).or_insert(known);
         let told = match &result {
             SendResult::Sent { answer, .. } => {
                 status.pass_count += 1;

@@ -10,9 +10,9 @@
 //! odd row never hides the others. What a definition means is judged by its `validate`, not here.
 
 mod credentials;
-mod notifiers;
+pub(super) mod notifiers;
 mod raw;
-mod targets;
+pub(super) mod targets;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -123,16 +123,26 @@ macro_rules! write_rows {
                 return Err(StoreError::Missing(d.id));
             }
         }
-        let mut inserted = Vec::with_capacity($edits.inserts.len());
-        for d in &$edits.inserts {
-            let row = $table::Row::new(d, $now);
-            diesel::insert_into(columns::table).values(row).execute($c).map_err(|e| named(e, d))?;
+        insert_rows!($c, $table, &$edits.inserts, $now)
+    }};
+}
+
+/// Inserts rows into a table; their ids.
+macro_rules! insert_rows {
+    ($c:expr, $table:ident, $definitions:expr, $now:expr) => {{
+        use $crate::store::schema::$table as columns;
+        let mut inserted: Vec<i64> = Vec::with_capacity($definitions.len());
+        for d in $definitions {
+            let row = $crate::store::definitions::$table::Row::new(d, $now);
+            let done = diesel::insert_into(columns::table).values(row).execute($c);
+            done.map_err(|e| $crate::store::definitions::named(e, d))?;
             let same = columns::tenantid.eq(&d.tenantid).and(columns::name.eq(&d.name));
             inserted.push(columns::table.filter(same).select(columns::id).first($c)?);
         }
         inserted
     }};
 }
+pub(super) use insert_rows;
 
 impl Store {
     /// Every row of `targets` in the order of ids. A value of the wrong type becomes one that
@@ -359,7 +369,7 @@ fn only(inserted: &[i64]) -> Result<i64, StoreError> {
 }
 
 /// Names the row that a unique key refuses.
-fn named<D: Defined>(error: diesel::result::Error, d: &D) -> StoreError {
+pub(super) fn named<D: Defined>(error: diesel::result::Error, d: &D) -> StoreError {
     match StoreError::from(error) {
         StoreError::Duplicate(_) => StoreError::Duplicate(format!(
             "there is already a {} {} in tenant {}: choose another name, or edit that one",

@@ -10,7 +10,7 @@ use crate::store::schema::notifiers;
 
 #[derive(Insertable, AsChangeset)]
 #[diesel(table_name = notifiers, treat_none_as_null = true, treat_none_as_default_value = false)]
-pub(super) struct Row<'a> {
+pub(in crate::store) struct Row<'a> {
     name: &'a str,
     tenantid: &'a str,
     kind: &'a str,
@@ -31,7 +31,7 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(d: &'a NotifierDefinition, now: UtcMs) -> Self {
+    pub(in crate::store) fn new(d: &'a NotifierDefinition, now: UtcMs) -> Self {
         Row {
             name: &d.name,
             tenantid: &d.tenantid,

@@ -26,6 +26,7 @@ mod errors;
 mod file;
 mod health;
 mod incidents;
+mod legacy;
 mod main_job;
 mod metrics;
 mod notifiers;

@@ -1,7 +1,7 @@
 use super::fixture::TestDb;
 use skypunch::store::StoreError;
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "targets",
     "credentials",
     "target_status",
@@ -13,11 +13,12 @@ const TABLES: [&str; 11] = [
     "notifier_status",
     "notifications",
     "notifiers_overview",
+    "imports",
 ];
 
 pub fn up_once_and_never_twice(db: &TestDb) {
     let mut store = db.connect();
-    assert_eq!(store.migrate().unwrap(), ["0001", "0002", "0003", "0004", "0005", "0006", "0007"]);
+    assert_eq!(store.migrate().unwrap(), ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]);
     assert_eq!(store.migrate().unwrap(), [""; 0]);
     assert_eq!(db.connect().migrate().unwrap(), [""; 0]);
     for table in TABLES {
@@ -31,11 +32,11 @@ pub fn down_to_nothing_and_up_again(db: &TestDb) {
     while let Some(version) = store.revert_last_migration().unwrap() {
         reverted.push(version);
     }
-    assert_eq!(reverted, ["0007", "0006", "0005", "0004", "0003", "0002", "0001"]);
+    assert_eq!(reverted, ["0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001"]);
     for table in TABLES {
         assert!(db.client(&format!("SELECT COUNT(*) FROM {table}")).is_err(), "{table} is still there");
     }
-    assert_eq!(store.migrate().unwrap().len(), 7);
+    assert_eq!(store.migrate().unwrap().len(), 8);
     db.client("INSERT INTO targets (name, url) VALUES ('x', 'http://x/')").unwrap();
     assert_eq!(store.load_definitions().unwrap().len(), 1);
 }
@@ -51,15 +52,13 @@ pub fn four_starters_at_once(db: &TestDb) {
         let all: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
         all.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    assert_eq!(run.iter().sum::<usize>(), 7, "one ran all seven migrations: {run:?}");
-    assert_eq!(run.iter().max(), Some(&7));
+    assert_eq!(run.iter().sum::<usize>(), 8, "one ran all eight migrations: {run:?}");
+    assert_eq!(run.iter().max(), Some(&8));
 }
 
 pub fn incidents_of_before_get_the_names_of_targets_that_are_still_there(db: &TestDb) {
     let mut store = db.store();
-    for version in ["0007", "0006"] {
-        assert_eq!(store.revert_last_migration().unwrap().as_deref(), Some(version));
-    }
+    while store.revert_last_migration().unwrap().as_deref() != Some("0006") {}
     db.client("INSERT INTO targets (name, url, tenantid) VALUES ('shop', 'http://x/', '7')").unwrap();
     for (id, target) in [(1, "(SELECT id FROM targets)"), (2, "900")] {
         db.client(&format!(
@@ -68,7 +67,7 @@ pub fn incidents_of_before_get_the_names_of_targets_that_are_still_there(db: &Te
         ))
         .unwrap();
     }
-    assert_eq!(store.migrate().unwrap(), ["0006", "0007"]);
+    assert_eq!(store.migrate().unwrap().first().map(String::as_str), Some("0006"));
     let mut names = |id| {
         let facts = store.incident(id).unwrap().unwrap().facts;
         (facts.name, facts.tenant)
