@@ -32,7 +32,7 @@
 //! | [`logging`] | settings in, logger out |
 //! | [`control`] | the API: types, routes, client |
 //! | [`actors`] | one file or folder per actor: supervisor, target, identity (token actors), persistence, notifier, watcher, pruner |
-//! | [`cli`] | the commands of `skypunchctl` and their tables |
+//! | [`cli`] | the commands of `skypunchctl` and their tables; both programs' command lines, manual pages and completions |
 //! | [`app`] | wiring, signals, ordered shutdown |
 
 pub mod actors;

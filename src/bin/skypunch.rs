@@ -1,41 +1,13 @@
 //! The daemon: `skypunch [run] [--config FILE] [--targets FILE]`, `skypunch check …`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use skypunch::cli::daemon::{Arguments, Command};
 use skypunch::{app, config};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Watches cloud services: probes targets on their own schedules, records every result.
-#[derive(Parser)]
-#[command(name = "skypunch", version, args_conflicts_with_subcommands = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    files: Files,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run in the foreground until SIGTERM or `skypunchctl stop` (the default).
-    Run(Files),
-    /// Check the settings and the targets file, change nothing; exit code 0 or 2.
-    Check(Files),
-}
-
-#[derive(clap::Args)]
-struct Files {
-    /// Settings file; by default /etc/skypunch/skypunch.toml (root) or the user's, where there is one.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Targets file to apply at start, when its content has changed.
-    #[arg(long, value_name = "FILE")]
-    targets: Option<PathBuf>,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -50,7 +22,7 @@ fn main() -> ExitCode {
     let env = config::text_vars(std::env::vars_os());
     match config::load(files.config.as_deref(), &[], env) {
         Ok(settings) if check => app::check(&settings, files.targets.as_deref()),
-        Ok(settings) => app::run(&settings, files.targets),
+        Ok(settings) => app::run(&settings, files.config, files.targets),
         Err(e) => {
             eprintln!("skypunch: {}", app::with_causes(&e));
             ExitCode::from(2)

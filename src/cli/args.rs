@@ -48,7 +48,7 @@ pub enum Command {
     Stop,
     /// Show how the daemon is
     Status,
-    /// Read the definitions from the database now
+    /// Read settings and definitions anew, and say which settings need a restart
     Reload,
     /// List targets, show one, or enable, disable or test it
     #[command(visible_alias = "target")]
@@ -101,6 +101,12 @@ pub enum Command {
         /// Only those of this target
         #[arg(value_name = "ID|NAME")]
         target: Option<TargetRef>,
+    },
+    /// Write manual pages and completions, for who builds a package
+    #[command(hide = true)]
+    PackageFiles {
+        /// Where to
+        dir: PathBuf,
     },
 }
 

@@ -29,7 +29,7 @@ pub use place::DefaultPlaces;
 pub use problem::{Place, SettingProblem, SettingsError};
 pub use sections::{
     ControlSettings, DatabaseSettings, DatabaseUrl, HttpSettings, LogFormat, LogLevel, LogResults, LogSettings,
-    PersistenceSettings, ProbeSettings, Settings, ShutdownSettings, StateSettings, TlsMode,
+    NotifySettings, PersistenceSettings, ProbeSettings, Settings, ShutdownSettings, StateSettings, TlsMode,
 };
 
 /// Every key, in the order of `etc/skypunch.toml`.

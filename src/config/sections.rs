@@ -130,6 +130,8 @@ pub enum LogFormat {
     Compact,
     /// A JSON object a line.
     Json,
+    /// Fields of systemd's journal.
+    Journald,
 }
 
 /// Which results of probes are logged.
@@ -220,7 +222,7 @@ impl Settings {
             database: DatabaseSettings::read(r, &state),
             control: ControlSettings::read(r, places.socket),
             state,
-            log: LogSettings::read(r),
+            log: LogSettings::read(r, places.journal),
             probe: ProbeSettings::read(r),
             persistence: PersistenceSettings::read(r),
             openstack: OpenStackSettings {
@@ -283,7 +285,8 @@ impl ControlSettings {
 }
 
 impl LogSettings {
-    fn read(r: &mut Reader) -> LogSettings {
+    /// `journal`: standard error leads into systemd's journal.
+    fn read(r: &mut Reader, journal: bool) -> LogSettings {
         const LEVELS: [(&str, LogLevel); 5] = [
             ("trace", LogLevel::Trace),
             ("debug", LogLevel::Debug),
@@ -291,15 +294,27 @@ impl LogSettings {
             ("warning", LogLevel::Warning),
             ("error", LogLevel::Error),
         ];
-        const FORMATS: [(&str, LogFormat); 3] =
-            [("terminal", LogFormat::Terminal), ("compact", LogFormat::Compact), ("json", LogFormat::Json)];
+        const FORMATS: [(&str, LogFormat); 4] = [
+            ("terminal", LogFormat::Terminal),
+            ("compact", LogFormat::Compact),
+            ("json", LogFormat::Json),
+            ("journald", LogFormat::Journald),
+        ];
         const RESULTS: [(&str, LogResults); 3] =
             [("all", LogResults::All), ("changes", LogResults::Changes), ("none", LogResults::None)];
         let file = r.optional("log.file", values::path);
-        let format = if file.is_some() { LogFormat::Compact } else { LogFormat::Terminal };
+        let format = match &file {
+            Some(_) => LogFormat::Compact,
+            None if journal => LogFormat::Journald,
+            None => LogFormat::Terminal,
+        };
+        let format = r.get("log.format", format, |g| values::one_of(g, &FORMATS));
+        if file.is_some() && format == LogFormat::Journald {
+            r.wrong("log.format", "the journal is no file: leave log.file out, or write another format");
+        }
         LogSettings {
             level: r.get("log.level", LogLevel::Info, |g| values::one_of(g, &LEVELS)),
-            format: r.get("log.format", format, |g| values::one_of(g, &FORMATS)),
+            format,
             results: r.get("log.results", LogResults::All, |g| values::one_of(g, &RESULTS)),
             file,
         }

@@ -118,6 +118,7 @@ impl LogFormat {
             LogFormat::Terminal => "terminal",
             LogFormat::Compact => "compact",
             LogFormat::Json => "json",
+            LogFormat::Journald => "journald",
         }
     }
 }

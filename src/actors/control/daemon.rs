@@ -1,4 +1,4 @@
-//! `/v1/status`, `/v1/reload`, `/v1/stop`, `/healthz`.
+//! `/v1/status`, `/v1/stop`, `/healthz`.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,13 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use actix_web::{HttpRequest, HttpResponse, web};
 use slog::info;
 
-use super::error::ApiError;
 use super::{Context, peer};
-use crate::actors::watcher::LookNow;
 use crate::board::Board;
 use crate::control::api::{
-    Database, DatabaseState, Definitions, InvalidRow, Lateness, Notifications, Persistence, Probes, Reloaded, RunState,
-    Status, Stopping, TargetCounts,
+    Database, DatabaseState, Definitions, InvalidRow, Lateness, Notifications, Persistence, Probes, RunState, Status,
+    Stopping, TargetCounts,
 };
 use crate::model::state::Status as TargetStatus;
 
@@ -106,7 +104,7 @@ fn status_of(context: &Context) -> Status {
     }
 }
 
-fn invalid_notifiers(board: &Board) -> u64 {
+pub fn invalid_notifiers(board: &Board) -> u64 {
     board.notifiers.all().values().filter(|entry| !entry.problems.is_empty()).count() as u64
 }
 
@@ -119,21 +117,6 @@ fn resident_bytes() -> u64 {
             line.split_whitespace().next()?.parse::<u64>().ok()
         })
         .map_or(0, |kib| kib * 1024)
-}
-
-pub async fn reload(context: web::Data<Context>, request: HttpRequest) -> Result<web::Json<Reloaded>, ApiError> {
-    let (uid, pid) = peer::of(&request);
-    info!(context.log, "reload asked for through the control socket"; "uid" => uid, "pid" => pid);
-    match context.watcher.send(LookNow).await {
-        Ok(Ok(looked)) => Ok(web::Json(Reloaded {
-            targets: looked.total as u64,
-            changed: looked.changed as u64,
-            invalid: context.board.all().iter().filter(|(_, e)| e.lock().invalid.is_some()).count() as u64
-                + invalid_notifiers(&context.board),
-        })),
-        Ok(Err(why)) => Err(ApiError::new(503, format!("the definitions cannot be read: {why}"))),
-        Err(_) => Err(ApiError::new(503, "the daemon stops")),
-    }
 }
 
 pub async fn stop(context: web::Data<Context>, request: HttpRequest) -> web::Json<Stopping> {

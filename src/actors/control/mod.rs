@@ -18,6 +18,7 @@ mod logins;
 mod notifiers;
 mod peer;
 mod reads;
+mod reload;
 mod sample;
 mod streams;
 
@@ -30,7 +31,7 @@ use actix::Addr;
 use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use slog::Logger;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::databases::{Database, LocalDatabase};
 use super::identity::Identities;
@@ -45,6 +46,7 @@ use crate::model::time::Mono;
 use crate::notify::catalogue::Catalogue;
 
 pub use peer::{Access, Peer};
+pub use reload::{Reload, ReloadAnswer, SettingsChange};
 
 /// A request body may be this long: 100,000 targets make a targets file of some 30 MB.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -73,6 +75,8 @@ pub struct Context {
     pub run_state: RunStateCell,
     /// Notified when somebody asks for a stop.
     pub stop: Arc<Notify>,
+    /// Asks for a reload.
+    pub reload: mpsc::UnboundedSender<Reload>,
     /// Log lines that were dropped.
     pub log_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Who may call.
@@ -174,7 +178,7 @@ fn routes(config: &mut web::ServiceConfig) {
     config
         .service(at("/healthz").route(get_or_head().to(daemon::healthz)))
         .service(at("/v1/status").route(web::get().to(daemon::status)))
-        .service(at("/v1/reload").route(web::post().to(daemon::reload)))
+        .service(at("/v1/reload").route(web::post().to(reload::reload)))
         .service(at("/v1/stop").route(web::post().to(daemon::stop)))
         .service(at("/v1/targets").route(web::get().to(reads::targets)).route(web::post().to(changes::add)))
         .service(

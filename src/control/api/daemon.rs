@@ -220,8 +220,8 @@ pub struct InvalidRow {
     pub problems: Vec<Problem>,
 }
 
-/// The answer to `POST /v1/reload`, given when the definitions have been read and are in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The answer to `POST /v1/reload`, given when settings and definitions have been read and are in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Reloaded {
     /// Definitions read.
     pub targets: u64,
@@ -229,6 +229,12 @@ pub struct Reloaded {
     pub changed: u64,
     /// How many rows, of notifiers too, are wrong and not in force.
     pub invalid: u64,
+    /// Settings that it changed, as `section.key`.
+    #[serde(default)]
+    pub settings_changed: Vec<String>,
+    /// Settings that differ from those in force and need a restart.
+    #[serde(default)]
+    pub needs_restart: Vec<String>,
 }
 
 /// The answer to `POST /v1/stop`, given before anything stops.

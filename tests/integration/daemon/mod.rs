@@ -37,6 +37,7 @@ mod openstack_rejected;
 mod pruning;
 mod schedule;
 mod secrets;
+mod service;
 mod startup;
 mod storm;
 mod telling;
