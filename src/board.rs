@@ -18,7 +18,7 @@ use crate::model::definition::{Definition, Problem};
 use crate::model::outcome::Outcome;
 use crate::model::reference::{Reference, ReferenceId, TargetRef};
 use crate::model::series::SeriesPolicy;
-use crate::model::state::TargetState;
+use crate::model::state::{Status, TargetState};
 use crate::model::target::{Target, TargetId};
 use crate::model::text::nearest;
 use crate::model::time::UtcMs;
@@ -78,6 +78,20 @@ pub struct Seen {
     pub started_at: UtcMs,
     /// What was found.
     pub outcome: Outcome,
+}
+
+/// Targets by status; disabled ones only in `total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the usual words")]
+pub struct Counts {
+    pub total: u64,
+    pub enabled: u64,
+    pub new: u64,
+    pub pass: u64,
+    pub fail: u64,
+    pub unknown: u64,
+    /// Rows that are wrong.
+    pub invalid: u64,
 }
 
 /// The read model of the whole daemon; shared by reference.
@@ -182,6 +196,27 @@ impl Board {
     /// Removes an entry.
     pub fn remove(&self, id: TargetId) -> Option<Arc<Entry>> {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    /// Targets by status. Cheap: entries are looked at in their place.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for entry in self.read().values() {
+            let data = entry.lock();
+            counts.total += 1;
+            counts.invalid += u64::from(data.invalid.is_some());
+            if data.target.as_ref().is_some_and(|t| t.enabled) {
+                counts.enabled += 1;
+                *match data.state.status() {
+                    Status::New => &mut counts.new,
+                    Status::Pass => &mut counts.pass,
+                    Status::Fail => &mut counts.fail,
+                    Status::Unknown => &mut counts.unknown,
+                } += 1;
+            }
+        }
+        counts
     }
 
     /// All entries in the order of their ids.

@@ -34,7 +34,7 @@
 //! | [`control`] | the API: types, routes, client |
 //! | [`actors`] | one file or folder per actor: supervisor, target, identity (token actors), persistence, notifier, watcher, pruner |
 //! | [`doctor`] | looks at everything that skypunch stands on |
-//! | [`cli`] | the commands of `skypunchctl` and their tables |
+//! | [`cli`] | the commands of `skypunchctl` and their tables; both programs' command lines, manual pages and completions |
 //! | [`app`] | wiring, signals, ordered shutdown |
 
 pub mod actors;

@@ -82,6 +82,11 @@ pub enum SecretError {
     /// Not there.
     #[error("{0} is not set")]
     Missing(String),
+    /// The service manager has handed over no such credential.
+    #[error(
+        "systemd has handed over no credential {0}: add LoadCredential={0}:/path to the unit (systemctl edit skypunch)"
+    )]
+    Credential(String),
     /// Not readable.
     #[error("{0} cannot be read")]
     Unreadable(String, #[source] std::io::Error),
@@ -113,8 +118,16 @@ impl SecretPolicy {
             }
             Some(("file", path)) => self.read_file(Path::new(path), &self.folders, "secrets.folders"),
             Some(("cred", name)) => match &self.credentials {
-                None => Err(SecretError::Missing("the service manager's credentials folder".into())),
-                Some(dir) => self.read_file(&dir.join(name), std::slice::from_ref(dir), "LoadCredential"),
+                None => Err(SecretError::Credential(name.into())),
+                Some(dir) => {
+                    let read = self.read_file(&dir.join(name), std::slice::from_ref(dir), "LoadCredential");
+                    read.map_err(|e| match e {
+                        SecretError::Unreadable(_, why) if why.kind() == io::ErrorKind::NotFound => {
+                            SecretError::Credential(name.into())
+                        }
+                        other => other,
+                    })
+                }
             },
             _ => Err(SecretError::Form(text.chars().take(60).collect())),
         }
@@ -195,6 +208,24 @@ mod tests {
         assert!(matches!(get("link"), Err(SecretError::NotAllowed(..))));
         assert!(matches!(get("../outside"), Err(SecretError::NotAllowed(..))));
         assert!(matches!(get("missing"), Err(SecretError::Unreadable(..))));
+    }
+
+    #[test]
+    fn credentials_come_from_the_service_managers_folder_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let given = dir.path().join("given");
+        std::fs::create_dir(&given).unwrap();
+        std::fs::write(given.join("db"), "s3cret\n").unwrap();
+        std::fs::write(dir.path().join("other"), "no").unwrap();
+        let policy = SecretPolicy { credentials: Some(given), ..SecretPolicy::default() };
+        let get = |name: &str| policy.resolve(&Secret::new(format!("${{cred:{name}}}")));
+        assert_eq!(get("db").unwrap().expose(), "s3cret");
+        assert!(get("none").unwrap_err().to_string().contains("add LoadCredential=none:/path to the unit"));
+        assert!(matches!(get("../other"), Err(SecretError::NotAllowed(..))));
+        let outside = format!("{}/other", dir.path().display());
+        assert!(matches!(get(&outside), Err(SecretError::NotAllowed(..))));
+        let no_service = SecretPolicy::default().resolve(&Secret::new("${cred:db}"));
+        assert!(matches!(no_service, Err(SecretError::Credential(_))));
     }
 
     #[test]

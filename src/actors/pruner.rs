@@ -49,6 +49,11 @@ impl Keep {
     pub const LOCAL: Duration = Duration::from_secs(24 * 60 * 60);
 }
 
+/// Keep things for so long from now on: results from the next look within 10 s, the rest within 10 min.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct SetKeep(pub Keep);
+
 /// The pruner.
 pub struct Pruner {
     keep: Keep,
@@ -68,7 +73,7 @@ type Step<D> = fn(&mut D, UtcMs) -> Result<u32, StoreError>;
 struct Job {
     what: &'static str,
     /// For so long it is kept; `None`: for ever.
-    keep: Option<Duration>,
+    keep: fn(Keep) -> Option<Duration>,
     step: Step<Store>,
     /// Until the next look when none is left.
     pause: Duration,
@@ -106,7 +111,11 @@ impl Pruner {
 
     /// Removes from the main database until there is no more, and looks again after a pause.
     fn prune_main(&mut self, job: Job, ctx: &mut Context<Self>) {
-        let Some(keep) = job.keep else { return };
+        let Some(keep) = (job.keep)(self.keep) else {
+            // Until somebody wants it otherwise.
+            ctx.run_later(job.pause, move |actor, ctx| actor.prune_main(job, ctx));
+            return;
+        };
         let before = self.before(keep);
         let sent = self.main.send(Query::new(move |store| (job.step)(store, before)));
         ctx.spawn(sent.into_actor(self).map(move |answer, actor, ctx| {
@@ -153,12 +162,19 @@ impl Actor for Pruner {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_later(FIRST_PAUSE, |actor, ctx| {
-            let Keep { results: keep, notifications: keep_told, .. } = actor.keep;
             let job = |what, keep, step, pause| Job { what, keep, step, pause };
-            actor.prune_main(job("of results", keep, results, RESULTS_PAUSE), ctx);
-            actor.prune_main(job("of targets that are gone", keep, statuses, REST_PAUSE), ctx);
-            actor.prune_main(job("of what was told", keep_told, notifications, REST_PAUSE), ctx);
+            actor.prune_main(job("of results", |k| k.results, results, RESULTS_PAUSE), ctx);
+            actor.prune_main(job("of targets that are gone", |k| k.results, statuses, REST_PAUSE), ctx);
+            actor.prune_main(job("of what was told", |k| k.notifications, notifications, REST_PAUSE), ctx);
             actor.prune_local(ctx);
         });
+    }
+}
+
+impl Handler<SetKeep> for Pruner {
+    type Result = ();
+
+    fn handle(&mut self, SetKeep(keep): SetKeep, _: &mut Self::Context) {
+        self.keep = keep;
     }
 }

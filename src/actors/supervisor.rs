@@ -83,6 +83,11 @@ pub struct Test {
 #[rtype(result = "()")]
 pub struct ProbeSoon(pub TargetId);
 
+/// Shows that messages are handled: what it holds is called. The watchdog asks for it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Pulse(pub Box<dyn FnOnce() + Send>);
+
 /// Stop all actors. Answered when all have stopped and all records are on their way.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -311,6 +316,14 @@ impl Handler<ProbeSoon> for Supervisor {
         if let Some(addr) = self.slots.get(&id).and_then(|slot| slot.addr.as_ref()) {
             addr.do_send(ProbeNow);
         }
+    }
+}
+
+impl Handler<Pulse> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Pulse(turn): Pulse, _: &mut Self::Context) {
+        turn();
     }
 }
 

@@ -1,22 +1,28 @@
 //! The running daemon: everything is made and comes together here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use slog::{Logger, info};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::arbiters::{arbiter_count, install, make_local};
+use super::manager::{Manager, keep_status};
 use super::notifying::{self, Around};
+use super::reload::{self, Grace, Reloader};
 use super::startup::{self, Known, Opened};
 use super::stop::Signals;
-use crate::actors::control::{About, Access, Backups, Context as ControlContext, RunStateCell, serve, serve_health};
+use super::watchdog;
+use crate::actors::control::{
+    About, Access, Backups, Context as ControlContext, Reload, RunStateCell, serve, serve_health,
+};
 use crate::actors::databases::{Connector, Database, LocalDatabase, LocalQuery};
 use crate::actors::identity::{Identities, Sweeper};
 use crate::actors::notifier::NotifierActor;
 use crate::actors::persistence::{Limits, Persistence};
-use crate::actors::pruner::{Keep, Pruner};
+use crate::actors::pruner::Pruner;
 use crate::actors::supervisor::{Apply, Supervisor};
 use crate::actors::watcher::{Watcher, tell_notifiers, validated};
 use crate::board::Board;
@@ -35,7 +41,6 @@ pub(super) struct Daemon {
     pub(super) stop: Arc<Notify>,
     pub(super) supervisor: Addr<Supervisor>,
     pub(super) persistence: Addr<Persistence>,
-    pub(super) watcher: Addr<Watcher>,
     pub(super) reader: Addr<Database>,
     pub(super) connector: Arc<Connector>,
     pub(super) notifier: Addr<NotifierActor>,
@@ -43,12 +48,16 @@ pub(super) struct Daemon {
     pub(super) servers: Vec<actix_web::dev::ServerHandle>,
     pub(super) arbiters: Vec<Arbiter>,
     pub(super) signals: Signals,
+    pub(super) manager: Manager,
+    pub(super) reload: mpsc::UnboundedSender<Reload>,
+    pub(super) grace: Grace,
 }
 
 impl Daemon {
     #[expect(clippy::too_many_arguments, reason = "this is where everything comes together")]
     pub(super) async fn start(
         settings: &Settings,
+        config: Option<PathBuf>,
         clock: Clock,
         log: Logger,
         guard: Arc<LogGuard>,
@@ -112,7 +121,8 @@ impl Daemon {
         );
         for (handle, number) in handles.iter().zip(1u16..) {
             let node = node.wrapping_add(number);
-            let made = make_local(settings, &clock, &board, &persistence, &supervisor, &identities, &log, node);
+            let made =
+                make_local(settings, &clock, &board, &persistence, &supervisor, &identities, (&log, &guard), node);
             install(handle, made).await?;
         }
         let total = known.changed.len();
@@ -149,13 +159,8 @@ impl Daemon {
             Arc::clone(&types),
         )
         .start();
-        let keep = Keep {
-            results: settings.persistence.keep_results,
-            notifications: settings.persistence.keep_notifications,
-            local: Keep::LOCAL,
-        };
         let pruning = Database::start_writing("db-pruner", &connector, None);
-        Pruner::new(keep, clock.clone(), log.clone(), pruning, local.clone()).start();
+        let pruner = Pruner::new(reload::keep(settings), clock.clone(), log.clone(), pruning, local.clone()).start();
         let telling = Database::start("db-notifier", &connector, None);
         let around = Around {
             board: Arc::clone(&board),
@@ -165,10 +170,27 @@ impl Daemon {
             main: telling,
             supervisor: supervisor.clone(),
             transitions,
-            node,
         };
-        let (notifying, notifier) = notifying::start(settings, Arc::clone(&catalogue), around);
+        let (rules, rules_in_force) = watch::channel(notifying::rules(settings, node));
+        let (notifying, notifier) = notifying::start(settings, Arc::clone(&catalogue), rules_in_force, around);
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
+        let (manager, grace) = (Manager::new(log.clone()), Grace::new(settings.shutdown.grace));
+        let (reload, reloads) = mpsc::unbounded_channel();
+        let reloader = Reloader {
+            file: config,
+            settings: settings.clone(),
+            guard: Arc::clone(&guard),
+            log: log.clone(),
+            board: Arc::clone(&board),
+            clock: clock.clone(),
+            manager: manager.clone(),
+            watcher: watcher.clone(),
+            pruner,
+            rules,
+            grace: grace.clone(),
+        };
+        actix_rt::spawn(reloader.run(reloads));
+        let shown = Arc::clone(&board);
         let context = Arc::new(ControlContext {
             board,
             clock: clock.clone(),
@@ -184,6 +206,7 @@ impl Daemon {
             started,
             run_state: run_state.clone(),
             stop: Arc::clone(&stop),
+            reload: reload.clone(),
             log_dropped: Arc::new(guard.lost_counter()),
             backups: Backups::new(Arc::clone(&connector), settings.state.dir.join("state.db")),
             access: Access { uid: rustix::process::geteuid().as_raw(), gid: socket_gid },
@@ -210,6 +233,10 @@ impl Daemon {
             actix_rt::spawn(health);
         }
         run_state.set(RunState::Running);
+        manager.ready();
+        actix_rt::spawn(keep_status(manager.clone(), shown, clock.clone()));
+        let threads = handles.clone();
+        actix_rt::spawn(watchdog::feed(manager.clone(), threads, supervisor.clone(), clock.clone(), log.clone()));
         info!(log, "running"; "targets" => total, "arbiters" => handles.len(),
             "start_ms" => u64::try_from(clock.now().since(started).as_millis()).unwrap_or(0));
         Ok(Daemon {
@@ -219,7 +246,6 @@ impl Daemon {
             stop,
             supervisor,
             persistence,
-            watcher,
             reader,
             connector,
             notifier,
@@ -227,6 +253,9 @@ impl Daemon {
             servers,
             arbiters: arbiters.into_iter().chain([notifying]).collect(),
             signals,
+            manager,
+            reload,
+            grace,
         })
     }
 }

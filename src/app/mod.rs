@@ -8,20 +8,23 @@
 //! ```
 //!
 //! `startup` finds what is known (`merged`: of three sources the newest), `daemon` makes the actors, `arbiters` the threads for probes, `notifying` the notifier;
-//! `stop` ends them. `check`, `restore` and `legacy` (which brings the database of skypunch 0.3.0 over) are commands of their
-//! own, for when no daemon runs.
+//! `stop` ends them. `reload` reads settings and definitions anew; `manager` and `watchdog` speak to systemd. `check`,
+//! `restore` and `legacy` (which brings the database of skypunch 0.3.0 over) are commands of their own, for when no daemon runs.
 
 mod arbiters;
 mod check;
 mod daemon;
 mod legacy;
+mod manager;
 mod merged;
 mod notifying;
 pub mod place;
+mod reload;
 mod restore;
 mod startup;
 mod stop;
 mod targets;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,16 +46,16 @@ pub use restore::{Wish, restore};
 /// The exit code for wrong input: settings, files, a place that cannot be taken.
 const EXIT_INPUT: u8 = 2;
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is told to stop. `config` is the settings file that was named, to be read anew when asked.
 #[must_use]
-pub fn run(settings: &Settings, targets: Option<PathBuf>) -> ExitCode {
+pub fn run(settings: &Settings, config: Option<PathBuf>, targets: Option<PathBuf>) -> ExitCode {
     let (log, guard) = match crate::logging::build(&settings.log) {
         Ok(built) => built,
         Err(e) => return refuse(&e),
     };
     crate::logging::bridge_libraries(&log);
     let guard = Arc::new(guard);
-    match run_logged(settings, targets, &log, &guard) {
+    match run_logged(settings, config, targets, &log, &guard) {
         Ok(code) => code,
         Err(e) => {
             error!(log, "skypunch cannot start"; "error" => with_causes(e.as_ref()));
@@ -86,6 +89,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 
 fn run_logged(
     settings: &Settings,
+    config: Option<PathBuf>,
     targets: Option<PathBuf>,
     log: &Logger,
     guard: &Arc<LogGuard>,
@@ -118,6 +122,7 @@ fn run_logged(
     let code = system.block_on(async {
         let daemon = Daemon::start(
             settings,
+            config,
             clock,
             log.clone(),
             Arc::clone(guard),
@@ -130,7 +135,7 @@ fn run_logged(
         )
         .await?;
         lock.keep();
-        Ok::<_, Box<dyn std::error::Error>>(daemon.until_stopped(settings.shutdown.grace).await)
+        Ok::<_, Box<dyn std::error::Error>>(daemon.until_stopped().await)
     })?;
     drop(socket);
     drop(lock);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use slog::Logger;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::actors::databases::{Database, LocalDatabase};
 use crate::actors::notifier::{NotifierActor, Parts};
@@ -12,7 +12,7 @@ use crate::actors::priority::behind_probes;
 use crate::actors::supervisor::Supervisor;
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{NotifySettings, Settings};
 use crate::model::notifier::{Notifier, TypeCheck};
 use crate::model::outbox::Rules;
 use crate::net::ResolverSettings;
@@ -49,21 +49,32 @@ pub struct Around {
     pub supervisor: Addr<Supervisor>,
     /// Rings when transitions are in state.db.
     pub transitions: Arc<Notify>,
-    /// Tells this daemon's ids from those of others.
-    pub node: u16,
+}
+
+/// The rules of the settings.
+#[must_use]
+pub fn rules(settings: &Settings, node: u16) -> Rules {
+    let host = settings.notify.host.clone().unwrap_or_else(host_name);
+    let mut rules = Rules { host, node, ..Rules::default() };
+    set_rules(&mut rules, &settings.notify);
+    rules
+}
+
+/// Takes over those that may change while the notifier runs.
+pub fn set_rules(rules: &mut Rules, notify: &NotifySettings) {
+    rules.flap_changes = notify.flap_changes;
+    rules.flap_window = notify.flap_window;
+    rules.parent_wait = notify.parent_wait;
 }
 
 /// Starts the notifier on its own arbiter.
 #[must_use]
-pub fn start(settings: &Settings, catalogue: Arc<Catalogue>, around: Around) -> (Arbiter, Addr<NotifierActor>) {
-    let notify = &settings.notify;
-    let rules = Rules {
-        flap_changes: notify.flap_changes,
-        flap_window: notify.flap_window,
-        parent_wait: notify.parent_wait,
-        host: notify.host.clone().unwrap_or_else(host_name),
-        node: around.node,
-    };
+pub fn start(
+    settings: &Settings,
+    catalogue: Arc<Catalogue>,
+    rules: watch::Receiver<Rules>,
+    around: Around,
+) -> (Arbiter, Addr<NotifierActor>) {
     let resolver = ResolverSettings {
         name_servers: (!settings.probe.name_servers.is_empty()).then(|| settings.probe.name_servers.clone()),
         ..ResolverSettings::default()
@@ -72,7 +83,7 @@ pub fn start(settings: &Settings, catalogue: Arc<Catalogue>, around: Around) -> 
     let arbiter = Arbiter::new();
     arbiter.spawn_fn(behind_probes);
     let actor = NotifierActor::start_in_arbiter(&arbiter.handle(), move |_| {
-        let Around { board, clock, log, local, main, supervisor, transitions, node: _ } = around;
+        let Around { board, clock, log, local, main, supervisor, transitions } = around;
         let channels = Channels::new(catalogue, resolver, policy, clock.clone());
         let supervisor = supervisor.recipient();
         NotifierActor::new(Parts { board, clock, log, local, main, supervisor, rules, transitions }, channels)

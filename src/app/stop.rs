@@ -9,31 +9,37 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::daemon::Daemon;
 use super::with_causes;
+use crate::actors::control::Reload;
 use crate::actors::databases::Query;
 use crate::actors::notifier::StopNotifier;
 use crate::actors::persistence::{Flush, IsSafe};
 use crate::actors::supervisor::StopAll;
-use crate::actors::watcher::LookNow;
 use crate::control::api::RunState;
 
 impl Daemon {
     /// Runs until a signal or a command, then stops in order.
-    pub(super) async fn until_stopped(mut self, grace: Duration) -> ExitCode {
+    pub(super) async fn until_stopped(mut self) -> ExitCode {
         loop {
             tokio::select! {
                 _ = self.signals.terminate.recv() => break info!(self.log, "stopping on SIGTERM"),
                 _ = self.signals.interrupt.recv() => break info!(self.log, "stopping on SIGINT"),
                 () = self.stop.notified() => break info!(self.log, "stopping as asked through the control socket"),
                 _ = self.signals.hangup.recv() => {
-                    info!(self.log, "SIGHUP: the definitions are read anew, the log file is opened anew");
+                    info!(self.log, "SIGHUP: settings and definitions are read anew, the log file is opened anew");
+                    // It lives as long as this.
+                    let _asked = self.reload.send(Reload { answer: None });
+                }
+                _ = self.signals.user1.recv() => {
+                    info!(self.log, "SIGUSR1: the log file is opened anew");
                     if let Err(e) = self.guard.reopen() {
                         error!(self.log, "the log goes on to the old file"; "error" => with_causes(&e));
                     }
-                    self.watcher.do_send(LookNow);
                 }
             }
         }
+        let grace = self.grace.get();
         self.run_state.set(RunState::Stopping);
+        self.manager.stopping(grace);
         self.identities.stop();
         let (supervisor, persistence) = (self.supervisor.clone(), self.persistence.clone());
         let (reader, connector, notifier) = (self.reader.clone(), Arc::clone(&self.connector), self.notifier.clone());
@@ -77,6 +83,7 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user1: Signal,
 }
 
 impl Signals {
@@ -86,6 +93,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 }

@@ -1,60 +1,22 @@
-//! The daemon: `skypunch [run] [--config FILE] [--targets FILE]`, `skypunch check …`.
+//! The daemon: `skypunch [run] [--config FILE] [--targets FILE]`, and what is done while none runs: `check`, `restore`,
+//! `import-legacy`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use skypunch::cli::args::{ImportLegacyArgs, TlsArg};
+use skypunch::cli::daemon::{Arguments, Command, Files, Restore};
 use skypunch::{app, config};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Watches cloud services: probes targets on their own schedules, records every result.
-#[derive(Parser)]
-#[command(name = "skypunch", version, args_conflicts_with_subcommands = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    files: Files,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run in the foreground until SIGTERM or `skypunchctl stop` (the default).
-    Run(Files),
-    /// Check the settings and the targets file, change nothing; exit code 0 or 2.
-    Check(Files),
-    /// Bring back what `skypunchctl backup` saved; the daemon must be stopped.
-    Restore(Restore),
-    /// Bring targets, notifiers, their states and counters over from the database of skypunch 0.3.0, which is only read.
-    ImportLegacy(ImportLegacyArgs),
-}
-
-#[derive(clap::Args)]
-struct Restore {
-    /// The backup.
-    file: PathBuf,
-    /// Settings file, as for the daemon: it says which database and which state folder.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Say what is in the backup and what would be replaced; change nothing.
-    #[arg(long)]
-    plan: bool,
-    /// Replace what the database and the state folder hold.
-    #[arg(long)]
-    force: bool,
-}
-
-#[derive(clap::Args)]
-struct Files {
-    /// Settings file; by default /etc/skypunch/skypunch.toml (root) or the user's, where there is one.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Targets file to apply at start, when its content has changed.
-    #[arg(long, value_name = "FILE")]
-    targets: Option<PathBuf>,
+/// What this process is for.
+enum Job {
+    Run,
+    Check,
+    Restore(app::Wish),
+    ImportLegacy(app::LegacyWish),
 }
 
 fn main() -> ExitCode {
@@ -82,19 +44,11 @@ fn main() -> ExitCode {
         }
     };
     match job {
-        Job::Run => app::run(&settings, files.targets),
+        Job::Run => app::run(&settings, files.config, files.targets),
         Job::Check => app::check(&settings, files.targets.as_deref()),
         Job::Restore(wish) => app::restore(&settings, &wish),
         Job::ImportLegacy(wish) => app::import_legacy(&settings, &wish),
     }
-}
-
-/// What this process is for.
-enum Job {
-    Run,
-    Check,
-    Restore(app::Wish),
-    ImportLegacy(app::LegacyWish),
 }
 
 fn legacy_wish(args: ImportLegacyArgs) -> app::LegacyWish {

@@ -33,6 +33,19 @@ pub struct Health {
     pub database: DatabaseHealth,
     /// The definitions in force.
     pub definitions: Mutex<DefinitionsHealth>,
+    /// The last reload that somebody asked for.
+    pub reload: Mutex<ReloadHealth>,
+}
+
+/// What came of the last reload that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadHealth {
+    /// When it ended; `None`: nobody has asked yet.
+    pub at: Option<UtcMs>,
+    /// Why settings or definitions were refused or could not be read.
+    pub error: Option<String>,
+    /// Settings that differ from those in force and need a restart, as `section.key`.
+    pub needs_restart: Vec<String>,
 }
 
 impl Health {

@@ -58,7 +58,7 @@ pub enum Command {
     Status,
     /// Look at everything that skypunch stands on, and say how to mend it; exit code 1 when something fails
     Doctor(DoctorArgs),
-    /// Read the definitions from the database now
+    /// Read settings and definitions anew, and say which settings need a restart
     Reload,
     /// List targets, show one, or enable, disable or test it
     #[command(visible_alias = "target")]
@@ -115,6 +115,12 @@ pub enum Command {
         /// Only those of this target
         #[arg(value_name = "ID|NAME")]
         target: Option<TargetRef>,
+    },
+    /// Write manual pages and completions, for who builds a package
+    #[command(hide = true)]
+    PackageFiles {
+        /// Where to
+        dir: PathBuf,
     },
 }
 

@@ -40,6 +40,9 @@ pub enum CliError {
     /// The daemon did not answer, or said no.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The daemon does not answer, and more is known of why.
+    #[error("{0}")]
+    NotRunning(String),
     /// The output cannot be written.
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
@@ -70,6 +73,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             CliError::Input(_) => Exit::Input,
+            CliError::NotRunning(_) => Exit::NotReachable,
             CliError::BrokenPipe => Exit::Done,
             CliError::Failed(_) | CliError::Output(_) => Exit::Failed,
             CliError::Client(e) => match e {

@@ -8,6 +8,7 @@
 //! What a command shows is made by pure functions from the API's types; only [`output::Out`] writes.
 
 pub mod args;
+pub mod daemon;
 pub mod exit;
 pub mod output;
 pub mod tables;
@@ -27,6 +28,7 @@ mod keys;
 mod login;
 mod notifiers;
 mod openstack;
+mod package;
 mod place;
 mod refuse;
 mod reload;
@@ -37,6 +39,7 @@ mod stop;
 mod targets;
 mod test;
 mod types;
+mod unit;
 mod watch;
 
 use std::io::Write;
@@ -111,8 +114,8 @@ async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {
 async fn carry_out(command: Command, client: &Client, place: &Place, out: &mut Out) -> Result<Exit, CliError> {
     match command {
         Command::Start(start) => start::run(client, place, &start, out).await,
-        Command::Stop => stop::run(client, out).await,
-        Command::Status => status::run(client, out).await,
+        Command::Stop => stop::run(client, place, out).await,
+        Command::Status => unit::explain(status::run(client, out).await, place),
         Command::Doctor(doctor) => doctor::run(place, &doctor, out).await,
         Command::Reload => reload::run(client, out).await,
         Command::Targets(targets) => targets::run(client, targets, out).await,
@@ -139,5 +142,6 @@ async fn carry_out(command: Command, client: &Client, place: &Place, out: &mut O
         Command::Incidents(incidents) => incidents::run(client, incidents, out).await,
         Command::History(history) => history::run(client, history, out).await,
         Command::Watch { target } => watch::run(client, target.as_ref(), out).await,
+        Command::PackageFiles { dir } => package::run(&dir),
     }
 }

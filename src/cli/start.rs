@@ -18,6 +18,7 @@ use super::args::StartArgs;
 use super::exit::{CliError, Exit};
 use super::output::{Format, Out};
 use super::place::Place;
+use super::unit::{self, UNIT};
 use crate::control::api::RunState;
 use crate::control::client::{Client, ClientError};
 use crate::model::text::escape_controls;
@@ -28,7 +29,6 @@ const POLL: Duration = Duration::from_millis(30);
 /// So much of the end of start.log is told when the daemon does not start.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: u64 = 8 * 1024;
-const UNIT: &str = "skypunch.service";
 
 pub(super) async fn run(client: &Client, place: &Place, args: &StartArgs, out: &mut Out) -> Result<Exit, CliError> {
     match client.status().await {
@@ -47,7 +47,7 @@ pub(super) async fn run(client: &Client, place: &Place, args: &StartArgs, out: &
         })?;
     }
     let plain = args.config.is_none() && args.targets.is_none();
-    let pid = if plain && place.is_system() && unit_installed() {
+    let pid = if plain && place.is_system() && unit::installed() {
         start_unit(client).await?
     } else {
         spawn(client, place, args).await?
@@ -61,18 +61,6 @@ fn tell(out: &mut Out, text: &str, pid: u32, already: bool) -> Result<Exit, CliE
         Format::Json => out.json(&serde_json::json!({"state": "running", "pid": pid, "already_running": already}))?,
     }
     Ok(Exit::Done)
-}
-
-/// Whether systemd runs this machine and knows the unit.
-fn unit_installed() -> bool {
-    Path::new("/run/systemd/system").is_dir()
-        && Command::new("systemctl")
-            .args(["cat", UNIT])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|s| s.success())
 }
 
 async fn start_unit(client: &Client) -> Result<u32, CliError> {
@@ -107,6 +95,8 @@ async fn spawn(client: &Client, place: &Place, args: &StartArgs) -> Result<u32, 
         // Whoever names a socket means the daemon's too.
         command.env("SKYPUNCH__CONTROL__SOCKET", client.socket());
     }
+    // What a service manager wants to hear from whoever has started this tool, it does not want from the daemon.
+    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
     // A process group of its own: Ctrl-C in this terminal, or its end, is not for the daemon.
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log));
     let mut child = command.spawn().map_err(|e| {

@@ -6,7 +6,7 @@ use super::exit::{CliError, Exit};
 use super::facts::Facts;
 use super::output::{Out, Style, Tint};
 use super::tables::yes_no;
-use crate::control::api::{DatabaseState, Status};
+use crate::control::api::{DatabaseState, LastReload, Status};
 use crate::control::client::Client;
 use crate::model::time::UtcMs;
 
@@ -31,6 +31,9 @@ fn text(s: &Status, style: &Style) -> String {
     }
     facts.add("Started", started(s.started_at, s.uptime_s, style));
     facts.add("Settings", s.settings_file.as_deref().unwrap_or("-"));
+    if let Some(reload) = &s.last_reload {
+        last_reload(&mut facts, reload, style);
+    }
     targets(&mut facts, s);
     let p = &s.probes;
     facts.add("Probes Started", format!("{}, {:.1} a second", p.started, p.per_second));
@@ -62,6 +65,18 @@ fn text(s: &Status, style: &Style) -> String {
     facts.add_tinted("File Descriptors", open, bad("descriptors"));
     facts.add("Log Lines Dropped", s.log_dropped.to_string());
     facts.render(style)
+}
+
+fn last_reload(facts: &mut Facts<'_>, reload: &LastReload, style: &Style) {
+    let at = style.time(Some(reload.at));
+    match &reload.error {
+        Some(error) => facts.add_tinted("Last Reload", format!("{at}, refused: {error}"), Tint::Bad),
+        None if reload.needs_restart.is_empty() => facts.add("Last Reload", at),
+        None => {
+            let waiting = format!("{at}, in force after a restart: {}", reload.needs_restart.join(", "));
+            facts.add_tinted("Last Reload", waiting, Tint::Unclear);
+        }
+    }
 }
 
 /// The line that shows what a complaint is about.
@@ -230,6 +245,11 @@ mod tests {
                     problems: vec![Problem { field: "url".into(), message: "is empty".into() }],
                 }],
             },
+            last_reload: Some(LastReload {
+                at: UtcMs(1_373_523_474_000),
+                error: None,
+                needs_restart: vec!["database.url".into(), "probe.arbiters".into()],
+            }),
             settings_file: Some("/etc/skypunch/skypunch.toml".into()),
             memory_bytes: 12_345_678,
             descriptors: Some(Descriptors { open: 40, limit: 1024 }),
@@ -252,6 +272,8 @@ mod tests {
 | Unhealthy         | Database State: connection refused                       |
 | Started           | 2013-07-11 06:17:54 (1h 2m 3s ago)                       |
 | Settings          | /etc/skypunch/skypunch.toml                              |
+| Last Reload       | 2013-07-11 06:17:54, in force after a restart:           |
+|                   | database.url, probe.arbiters                             |
 | Targets           | 5, 4 enabled                                             |
 | New               | 1                                                        |
 | Pass              | 2                                                        |

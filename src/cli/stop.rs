@@ -1,10 +1,17 @@
 //! `stop`: asks the daemon to stop, and returns when it has.
+//!
+//! ```text
+//!  its unit is installed, and we are root --> systemctl stop skypunch (so that systemd starts it no more)
+//!  else --> asked through the control socket --> wait until socket and process have gone
+//! ```
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::exit::{CliError, Exit};
 use super::output::{Format, Out};
+use super::place::Place;
+use super::unit;
 use crate::control::client::{Client, ClientError};
 
 /// The daemon writes everything within its grace; this is longer.
@@ -13,7 +20,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(30);
 
-pub(super) async fn run(client: &Client, out: &mut Out) -> Result<Exit, CliError> {
+pub(super) async fn run(client: &Client, place: &Place, out: &mut Out) -> Result<Exit, CliError> {
+    if let Some(pid) = unit::to_stop(place) {
+        unit::stop()?;
+        return stopped(out, pid);
+    }
     let pid = match client.stop().await {
         Ok(stopping) => stopping.pid,
         Err(ClientError::NotReachable { .. }) => {
@@ -34,6 +45,10 @@ pub(super) async fn run(client: &Client, out: &mut Out) -> Result<Exit, CliError
     }
     // In a container the pid may belong to another world and never end for us: the socket has the last word.
     let _in_another_world = tokio::time::timeout(EXIT_LIMIT, process_gone(pid)).await;
+    stopped(out, pid)
+}
+
+fn stopped(out: &mut Out, pid: u32) -> Result<Exit, CliError> {
     if out.format == Format::Json {
         out.json(&serde_json::json!({"state": "stopped", "pid": pid}))?;
     } else {

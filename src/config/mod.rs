@@ -14,6 +14,7 @@
 //! every key; a test holds it to [`KEYS`] and to the defaults.
 
 mod layers;
+mod log;
 mod metrics;
 mod place;
 mod problem;
@@ -26,11 +27,12 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+pub use log::{LogFormat, LogLevel, LogResults, LogSettings};
 pub use place::DefaultPlaces;
 pub use problem::{Place, SettingProblem, SettingsError};
 pub use sections::{
-    ControlSettings, DatabaseSettings, DatabaseUrl, HttpSettings, LogFormat, LogLevel, LogResults, LogSettings,
-    PersistenceSettings, ProbeSettings, Settings, ShutdownSettings, StateSettings, TlsMode,
+    ControlSettings, DatabaseSettings, DatabaseUrl, HttpSettings, NotifySettings, PersistenceSettings, ProbeSettings,
+    Settings, ShutdownSettings, StateSettings, TlsMode,
 };
 
 /// Every key, in the order of `etc/skypunch.toml`.

@@ -1,4 +1,5 @@
-//! Where things are by default: in the system's folders for root, in the user's own (XDG) for anybody else.
+//! Where things are by default: in the system's folders for root, in those that the service manager made for a service,
+//! in the user's own (XDG) for anybody else.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ pub struct DefaultPlaces {
     pub socket: Option<PathBuf>,
     /// The service manager's credentials folder (`$CREDENTIALS_DIRECTORY`).
     pub credentials: Option<PathBuf>,
+    /// Standard error leads into systemd's journal (`$JOURNAL_STREAM`).
+    pub journal: bool,
 }
 
 impl DefaultPlaces {
@@ -24,25 +27,38 @@ impl DefaultPlaces {
         // XDG Base Directory Specification: a relative path in these variables is to be ignored.
         let folder = |name: &str| env.get(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let credentials = folder("CREDENTIALS_DIRECTORY");
+        let journal = env.get("JOURNAL_STREAM").is_some_and(|stream| is_stderr(stream));
         if root {
             return DefaultPlaces {
                 config_file: Some("/etc/skypunch/skypunch.toml".into()),
                 state_dir: Some("/var/lib/skypunch".into()),
                 socket: Some("/run/skypunch/control.sock".into()),
                 credentials,
+                journal,
             };
         }
         let home = folder("HOME");
         let below_home = |name: &str, rest: &str| folder(name).or_else(|| home.as_ref().map(|h| h.join(rest)));
         let state_dir = below_home("XDG_STATE_HOME", ".local/state").map(|p| p.join("skypunch"));
         let runtime = folder("XDG_RUNTIME_DIR").map(|p| p.join("skypunch"));
+        let config = below_home("XDG_CONFIG_HOME", ".config").map(|p| p.join("skypunch"));
+        // StateDirectory=skypunch and so on. Other services have such variables too, for folders of theirs.
+        let made = |name: &str| folder(name).filter(|p| p.iter().any(|part| part == "skypunch"));
+        let state_dir = made("STATE_DIRECTORY").or(state_dir);
+        let runtime = made("RUNTIME_DIRECTORY").or(runtime);
         DefaultPlaces {
-            config_file: below_home("XDG_CONFIG_HOME", ".config").map(|p| p.join("skypunch/skypunch.toml")),
+            config_file: made("CONFIGURATION_DIRECTORY").or(config).map(|p| p.join("skypunch.toml")),
             socket: runtime.or_else(|| state_dir.as_ref().map(|p| p.join("run"))).map(|p| p.join("control.sock")),
             state_dir,
             credentials,
+            journal,
         }
     }
+}
+
+/// Whether `device:inode` is standard error: a program that was started elsewhere inherits the variable, but not that.
+fn is_stderr(stream: &str) -> bool {
+    rustix::fs::fstat(std::io::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 #[cfg(test)]
@@ -58,6 +74,29 @@ mod tests {
         let place = DefaultPlaces::new(true, &BTreeMap::from([("HOME".into(), "/root".into())]));
         assert_eq!(place.state_dir, Some("/var/lib/skypunch".into()));
         assert_eq!(place.socket, Some("/run/skypunch/control.sock".into()));
+    }
+
+    #[test]
+    fn a_service_has_the_folders_that_were_made_for_it() {
+        let vars = [
+            ("HOME", "/var/lib/skypunch"),
+            ("STATE_DIRECTORY", "/var/lib/skypunch"),
+            ("RUNTIME_DIRECTORY", "/run/skypunch"),
+            ("CONFIGURATION_DIRECTORY", "/etc/skypunch"),
+        ];
+        let place = user(&vars);
+        let root = DefaultPlaces::new(true, &BTreeMap::new());
+        assert_eq!(place, root, "the same as for root, so that root's skypunchctl finds it");
+        let another = user(&[("HOME", "/home/a"), ("RUNTIME_DIRECTORY", "/run/other"), ("STATE_DIRECTORY", "/a:/b")]);
+        assert_eq!(another, user(&[("HOME", "/home/a")]), "folders of another service");
+    }
+
+    #[test]
+    fn the_journal_is_known_by_device_and_inode() {
+        let stat = rustix::fs::fstat(std::io::stderr()).unwrap();
+        let here = format!("{}:{}", stat.st_dev, stat.st_ino);
+        assert!(user(&[("JOURNAL_STREAM", &here)]).journal);
+        assert!(!user(&[("JOURNAL_STREAM", "8:1")]).journal && !user(&[]).journal);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::layers::Reader;
+use super::log::LogSettings;
 use super::metrics;
 use super::place::DefaultPlaces;
 use super::values::{self, Given};
@@ -101,52 +102,6 @@ pub struct StateSettings {
     pub max_size: u64,
 }
 
-/// `[log]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// The least severe level that is logged.
-    pub level: LogLevel,
-    /// What a line looks like.
-    pub format: LogFormat,
-    /// Where lines go; standard error where absent.
-    pub file: Option<PathBuf>,
-    /// Which results of probes are logged.
-    pub results: LogResults,
-}
-
-/// Severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the usual words")]
-pub enum LogLevel {
-    Trace,
-    Debug,
-    Info,
-    Warning,
-    Error,
-}
-
-/// What a log line looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For a person at a terminal, with colour where it is one.
-    Terminal,
-    /// The line of skypunch 0.3.0 with key=value behind it.
-    Compact,
-    /// A JSON object a line.
-    Json,
-}
-
-/// Which results of probes are logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogResults {
-    /// Every one.
-    All,
-    /// Those that change a target's status.
-    Changes,
-    /// None.
-    None,
-}
-
 /// `[probe]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeSettings {
@@ -224,7 +179,7 @@ impl Settings {
             database: DatabaseSettings::read(r, &state),
             control: ControlSettings::read(r, places.socket),
             state,
-            log: LogSettings::read(r),
+            log: LogSettings::read(r, places.journal),
             probe: ProbeSettings::read(r),
             persistence: PersistenceSettings::read(r),
             openstack: OpenStackSettings {
@@ -284,30 +239,6 @@ impl ControlSettings {
             );
         }
         ControlSettings { socket }
-    }
-}
-
-impl LogSettings {
-    fn read(r: &mut Reader) -> LogSettings {
-        const LEVELS: [(&str, LogLevel); 5] = [
-            ("trace", LogLevel::Trace),
-            ("debug", LogLevel::Debug),
-            ("info", LogLevel::Info),
-            ("warning", LogLevel::Warning),
-            ("error", LogLevel::Error),
-        ];
-        const FORMATS: [(&str, LogFormat); 3] =
-            [("terminal", LogFormat::Terminal), ("compact", LogFormat::Compact), ("json", LogFormat::Json)];
-        const RESULTS: [(&str, LogResults); 3] =
-            [("all", LogResults::All), ("changes", LogResults::Changes), ("none", LogResults::None)];
-        let file = r.optional("log.file", values::path);
-        let format = if file.is_some() { LogFormat::Compact } else { LogFormat::Terminal };
-        LogSettings {
-            level: r.get("log.level", LogLevel::Info, |g| values::one_of(g, &LEVELS)),
-            format: r.get("log.format", format, |g| values::one_of(g, &FORMATS)),
-            results: r.get("log.results", LogResults::All, |g| values::one_of(g, &RESULTS)),
-            file,
-        }
     }
 }
 

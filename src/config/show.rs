@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use super::sections::{DatabaseUrl, LogFormat, LogLevel, LogResults, Settings, TlsMode};
+use super::log::{LogFormat, LogLevel, LogResults};
+use super::sections::{DatabaseUrl, Settings, TlsMode};
 use super::values::{written_duration, written_size};
 use crate::model::series::PerTarget;
 use crate::model::text::escape_controls;
@@ -131,6 +132,7 @@ impl LogFormat {
             LogFormat::Terminal => "terminal",
             LogFormat::Compact => "compact",
             LogFormat::Json => "json",
+            LogFormat::Journald => "journald",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a line looks like: for a terminal (slog-term), compact as skypunch 0.3.0 wrote it, or JSON (slog-json).
+//! What a line looks like: for a terminal (slog-term), compact as skypunch 0.3.0 wrote it, JSON (slog-json), or fields
+//! of the journal.
 
 use std::fmt::Write as _;
 use std::io;
@@ -9,6 +10,8 @@ use jiff::tz::TimeZone;
 use slog::{Drain, FnValue, KV as _, Level, OwnedKVList, PushFnValue, Record};
 use slog_term::{Decorator, FullFormat, RecordDecorator};
 
+use super::RESULT;
+use super::journal::Journal;
 use super::sink::Sink;
 use crate::clock;
 use crate::model::text::escape_controls;
@@ -18,6 +21,7 @@ pub(super) enum Lines {
     Terminal(Mutex<FullFormat<OneWrite>>, Arc<Arrived>),
     Compact(Arc<Sink>, TimeZone),
     Json(Mutex<slog_json::Json<JsonLine>>, Arc<Arrived>),
+    Journal(Journal),
 }
 
 impl Lines {
@@ -65,6 +69,7 @@ impl Lines {
     pub(super) fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> bool {
         let (formatted, arrived) = match self {
             Lines::Compact(sink, zone) => return sink.write_line(compact_line(zone, record, values).as_bytes()),
+            Lines::Journal(journal) => return journal.log(record, values),
             Lines::Terminal(format, arrived) => {
                 (format.lock().unwrap_or_else(PoisonError::into_inner).log(record, values), arrived)
             }
@@ -121,28 +126,40 @@ fn utc_time() -> String {
 fn compact_line(zone: &TimeZone, record: &Record<'_>, values: &OwnedKVList) -> String {
     let mut line = format!("{} {} ", local_time(zone), word(record.level()));
     line.push_str(&escape_controls(&record.msg().to_string()));
-    let mut pairs = Pairs(Vec::new());
-    // A pair that cannot be written as text is left out: the line itself matters more.
-    let _own = record.kv().serialize(record, &mut pairs);
-    pairs.0.reverse(); // slog hands them out last first
-    let own = pairs.0.len();
-    let _inherited = values.serialize(record, &mut pairs);
-    pairs.0[own..].reverse();
-    pairs.0.rotate_left(own); // the logger's own (target, component) before the record's
-    for (key, value) in &pairs.0 {
-        let value = escape_controls(value);
-        if value.is_empty() || value.contains([' ', '"', '=']) {
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"");
-            let _infallible = write!(line, " {key}=\"{value}\"");
-        } else {
-            let _infallible = write!(line, " {key}={value}");
-        }
-    }
+    Pairs::of(record, values).write(&mut line, record.tag() == RESULT);
     line.push('\n');
     line
 }
 
-struct Pairs(Vec<(slog::Key, String)>);
+/// The keys and values of a record, as they were written: the logger's own (component) before the record's.
+pub(super) struct Pairs(pub(super) Vec<(slog::Key, String)>);
+
+impl Pairs {
+    pub(super) fn of(record: &Record<'_>, values: &OwnedKVList) -> Pairs {
+        let mut pairs = Pairs(Vec::new());
+        // A pair that cannot be written as text is left out: the line itself matters more.
+        let _own = record.kv().serialize(record, &mut pairs);
+        pairs.0.reverse(); // slog hands them out last first
+        let own = pairs.0.len();
+        let _inherited = values.serialize(record, &mut pairs);
+        pairs.0[own..].reverse();
+        pairs.0.rotate_left(own);
+        pairs
+    }
+
+    /// Adds ` key=value` for each. The line of a result has the target's id and name in its words already.
+    pub(super) fn write(&self, line: &mut String, of_result: bool) {
+        for (key, value) in self.0.iter().filter(|(key, _)| !(of_result && matches!(*key, "target" | "name"))) {
+            let value = escape_controls(value);
+            if value.is_empty() || value.contains([' ', '"', '=']) {
+                let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+                let _infallible = write!(line, " {key}=\"{value}\"");
+            } else {
+                let _infallible = write!(line, " {key}={value}");
+            }
+        }
+    }
+}
 
 impl slog::Serializer for Pairs {
     fn emit_arguments(&mut self, key: slog::Key, value: &std::fmt::Arguments<'_>) -> slog::Result {

@@ -3,9 +3,11 @@
 //! ```text
 //!  any thread: info!(log, …) --> LevelFilter --> bounded channel (8192) --full--> counted
 //!                                                   |
-//!  one worker thread:                               '--> format --> one write per line --> stderr | file
+//!  one worker thread:                               '--> format --> one write per line --> stderr | file | journald
 //!                                                                        fails --> counted, never stops
 //! ```
+//!
+//! Level, format, file and which results are logged may change while the daemon runs ([`LogGuard::change`]).
 //!
 //! The filter is outermost, so that a line that is not wanted costs nothing (0.02 µs, against 0.3 µs behind the
 //! channel). A caller never waits for the log: what does not fit in the channel or on the disk is counted, and the
@@ -13,21 +15,28 @@
 //! probed server sends cannot forge lines or drive a terminal.
 
 mod format;
+mod journal;
+mod live;
 mod result;
 mod sink;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use slog::{Drain, Level, Logger, OwnedKVList, Record};
 
-use crate::config::{LogFormat, LogLevel, LogSettings};
+use crate::config::{LogFormat, LogSettings};
+pub use live::Live;
 pub use result::{ResultLog, log_result, result_line};
 use sink::{Losses, Sink};
 
 /// Lines that wait for the worker; at 10,000 lines a second nearly a second.
 const CHANNEL: usize = 8192;
+
+/// The tag of lines that tell results: their words name the target already.
+const RESULT: &str = "result";
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -51,18 +60,31 @@ pub enum LogError {
         /// `log.file`.
         path: PathBuf,
     },
+    /// journald is not there.
+    #[error("journald cannot be reached at {}: start it, or write another log.format than \"journald\"", path.display())]
+    Journal {
+        /// Its socket.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// Whether `log.file` may be such a thing as stands there.
 ///
 /// # Errors
 /// The sentence for people.
-pub fn check_file_type(path: &std::path::Path, found: &std::fs::Metadata) -> Result<(), LogError> {
+pub fn check_file_type(path: &Path, found: &std::fs::Metadata) -> Result<(), LogError> {
     if found.is_file() || found.is_dir() { Ok(()) } else { Err(LogError::Irregular { path: path.to_owned() }) }
 }
 
 /// Keeps the log alive; dropping it writes out what waits. Keep it until `main` returns.
 pub struct LogGuard {
+    present: Mutex<LogSettings>,
+    live: Arc<Live>,
+    next: Next,
+    #[cfg(test)]
     sink: Arc<Sink>,
     losses: Arc<Losses>,
     _worker: slog_async::AsyncGuard,
@@ -80,7 +102,35 @@ impl LogGuard {
     /// # Errors
     /// When the file cannot be opened; the log then goes on to the old one.
     pub fn reopen(&self) -> Result<(), LogError> {
-        self.sink.reopen()
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.file.is_some() { self.hand_over(&present) } else { Ok(()) }
+    }
+
+    /// Puts other settings in force, and opens the log file anew.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or journald is not there; then nothing has changed.
+    pub fn change(&self, settings: &LogSettings) -> Result<(), LogError> {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if settings.file.is_some() || (&settings.file, settings.format) != (&present.file, present.format) {
+            self.hand_over(settings)?;
+        }
+        self.live.set(settings);
+        *present = settings.clone();
+        Ok(())
+    }
+
+    /// The worker finds it before its next line: nobody waits for a worker that waits for its disk.
+    fn hand_over(&self, settings: &LogSettings) -> Result<(), LogError> {
+        let (lines, _sink) = open(settings, &self.losses)?;
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(lines);
+        Ok(())
+    }
+
+    /// What may change while the daemon runs.
+    #[must_use]
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
     }
 
     /// Lines lost since the start: those that found the channel full, and those that could not be written.
@@ -107,50 +157,66 @@ pub fn build(settings: &LogSettings) -> Result<(Logger, LogGuard), LogError> {
 
 fn build_with_channel(settings: &LogSettings, channel: usize) -> Result<(Logger, LogGuard), LogError> {
     let losses = Arc::new(Losses::default());
-    let sink = Arc::new(Sink::open(settings.file.clone(), losses.clone())?);
-    let lines = match settings.format {
-        LogFormat::Terminal => format::Lines::terminal(sink.clone(), sink.is_terminal()),
-        LogFormat::Compact => format::Lines::compact(sink.clone()),
-        LogFormat::Json => format::Lines::json(sink.clone()),
-    };
-    let reporting = Reporting { lines, losses: losses.clone() };
+    let (lines, _sink) = open(settings, &losses)?;
+    let (live, next) = (Arc::new(Live::new(settings)), Next::default());
+    let reporting = Reporting { lines: RefCell::new(lines), next: Arc::clone(&next), losses: Arc::clone(&losses) };
     let core = slog_async::AsyncCore::custom(reporting).chan_size(channel).thread_name("log".into());
     let (core, worker) = core.build_with_guard();
-    let drain = slog::LevelFilter::new(Counting { core, losses: losses.clone() }, level(settings.level));
-    Ok((Logger::root(drain.fuse(), slog::o!()), LogGuard { sink, losses, _worker: worker }))
+    let counting = Counting { core, losses: Arc::clone(&losses), live: Arc::clone(&live) };
+    let guard = LogGuard {
+        present: Mutex::new(settings.clone()),
+        live,
+        next,
+        #[cfg(test)]
+        sink: _sink,
+        losses,
+        _worker: worker,
+    };
+    Ok((Logger::root(counting.fuse(), slog::o!()), guard))
 }
 
-/// slog's level of a setting.
-fn level(level: LogLevel) -> Level {
-    match level {
-        LogLevel::Trace => Level::Trace,
-        LogLevel::Debug => Level::Debug,
-        LogLevel::Info => Level::Info,
-        LogLevel::Warning => Level::Warning,
-        LogLevel::Error => Level::Error,
-    }
+/// Where lines go from the next one on.
+type Next = Arc<Mutex<Option<format::Lines>>>;
+
+fn open(settings: &LogSettings, losses: &Arc<Losses>) -> Result<(format::Lines, Arc<Sink>), LogError> {
+    let sink = Arc::new(Sink::open(settings.file.clone(), Arc::clone(losses))?);
+    let lines = match settings.format {
+        LogFormat::Terminal => format::Lines::terminal(Arc::clone(&sink), sink.is_terminal()),
+        LogFormat::Compact => format::Lines::compact(Arc::clone(&sink)),
+        LogFormat::Json => format::Lines::json(Arc::clone(&sink)),
+        LogFormat::Journald => {
+            format::Lines::Journal(journal::Journal::open(Path::new(journal::SOCKET), Arc::clone(losses))?)
+        }
+    };
+    Ok((lines, sink))
 }
 
-/// The caller's side of the channel: counts what finds it full.
+/// The caller's side of the channel: lets through what is severe enough, and counts what finds the channel full.
 struct Counting {
     core: slog_async::AsyncCore,
     losses: Arc<Losses>,
+    live: Arc<Live>,
 }
 
 impl Drain for Counting {
     type Ok = ();
     type Err = slog::Never;
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), slog::Never> {
-        if self.core.log(record, values).is_err() {
+        if self.live.logs(record.level()) && self.core.log(record, values).is_err() {
             self.losses.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    fn is_enabled(&self, level: Level) -> bool {
+        self.live.logs(level)
     }
 }
 
 /// The worker's side of the channel: writes a line, then how many were lost before it, once there is room again.
 struct Reporting {
-    lines: format::Lines,
+    lines: RefCell<format::Lines>,
+    next: Next,
     losses: Arc<Losses>,
 }
 
@@ -158,12 +224,16 @@ impl Drain for Reporting {
     type Ok = ();
     type Err = slog::Never;
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), slog::Never> {
-        if self.lines.log(record, values)
+        if let Some(next) = self.next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            *self.lines.borrow_mut() = next;
+        }
+        let lines = self.lines.borrow();
+        if lines.log(record, values)
             && let Some((dropped, unwritten)) = self.losses.unreported()
         {
             let (message, values) = (format_args!("log lines were lost"), slog::o!().into());
             let lost = slog::b!("dropped" => dropped, "unwritten" => unwritten);
-            if self.lines.log(&slog::record!(Level::Warning, "", &message, lost), &values) {
+            if lines.log(&slog::record!(Level::Warning, "", &message, lost), &values) {
                 self.losses.reported(dropped, unwritten);
             }
         }

@@ -1,9 +1,11 @@
 //! The line of a result, as skypunch 0.3.0 wrote it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use slog::{Drain as _, Level, Logger, Record};
 
+use super::{Live, RESULT};
 use crate::config::LogResults;
 use crate::model::outcome::{Outcome, Probe};
 use crate::model::reason::Verdict;
@@ -32,32 +34,47 @@ pub fn result_line(target: &Target, status_word: Verdict, outcome: &Outcome) -> 
 #[derive(Debug, Clone)]
 pub struct ResultLog {
     logger: Logger,
-    wanted: LogResults,
+    live: Arc<Live>,
 }
 
 impl ResultLog {
-    /// Logs to `logger`.
+    /// Logs to `logger` what is `wanted`, whatever changes.
     #[must_use]
     pub fn new(logger: Logger, wanted: LogResults) -> ResultLog {
-        ResultLog { logger, wanted }
+        ResultLog::live(logger, Arc::new(Live::of_results(wanted)))
+    }
+
+    /// Logs to `logger` what the settings want at the time ([`LogGuard::live`](super::LogGuard::live)).
+    #[must_use]
+    pub fn live(logger: Logger, live: Arc<Live>) -> ResultLog {
+        ResultLog { logger, live }
     }
 
     /// Logs a probe if it is wanted; `before` and `after` are the target's status around it.
     pub fn result(&self, target: &Target, probe: &Probe, before: Status, after: Status) {
-        let wanted = match self.wanted {
+        let wanted = match self.live.results() {
             LogResults::All => true,
             LogResults::Changes => before != after,
             LogResults::None => false,
         };
         if wanted {
-            log_result(&self.logger, target, probe.outcome.verdict, &probe.outcome, probe.started.since(probe.due));
+            let fields = self.live.has_fields();
+            let lateness = probe.started.since(probe.due);
+            log_result(&self.logger, target, probe.outcome.verdict, &probe.outcome, lateness, fields);
         }
     }
 }
 
 /// Logs a result: PASS at INFO, FAIL at ERROR, UNKNOWN at WARNING, with latency, status code, lateness and reason as
-/// values. Whether it is to be logged at all (`[log] results`) is the caller's decision.
-pub fn log_result(logger: &Logger, target: &Target, status_word: Verdict, outcome: &Outcome, lateness: Duration) {
+/// values, and the target's id and name where the log has `fields` for machines. Whether it is to be logged at all (`[log] results`) is the caller's decision.
+pub fn log_result(
+    logger: &Logger,
+    target: &Target,
+    status_word: Verdict,
+    outcome: &Outcome,
+    lateness: Duration,
+    fields: bool,
+) {
     let level = match status_word {
         Verdict::Pass => Level::Info,
         Verdict::Fail => Level::Error,
@@ -66,7 +83,7 @@ pub fn log_result(logger: &Logger, target: &Target, status_word: Verdict, outcom
     if !logger.is_enabled(level) {
         return;
     }
-    let values = Values { outcome, lateness };
+    let values = Values { outcome, lateness, target: fields.then_some(target) };
     let line = result_line(target, status_word, outcome);
     let location = slog::RecordStatic {
         location: &slog::RecordLocation {
@@ -77,7 +94,7 @@ pub fn log_result(logger: &Logger, target: &Target, status_word: Verdict, outcom
             module: module_path!(),
         },
         level,
-        tag: "result",
+        tag: RESULT,
     };
     logger.log(&Record::new(&location, &format_args!("{line}"), slog::BorrowedKV(&values)));
 }
@@ -85,6 +102,7 @@ pub fn log_result(logger: &Logger, target: &Target, status_word: Verdict, outcom
 struct Values<'a> {
     outcome: &'a Outcome,
     lateness: Duration,
+    target: Option<&'a Target>,
 }
 
 impl slog::KV for Values<'_> {
@@ -98,6 +116,11 @@ impl slog::KV for Values<'_> {
         if let Some(code) = self.outcome.status_code {
             out.emit_u16("status_code", code)?;
         }
-        out.emit_f64("latency_ms", f64::from(self.outcome.latency_us) / 1000.0)
+        out.emit_f64("latency_ms", f64::from(self.outcome.latency_us) / 1000.0)?;
+        if let Some(target) = self.target {
+            out.emit_str("name", &target.name)?;
+            out.emit_i64("target", target.id.0)?;
+        }
+        Ok(())
     }
 }

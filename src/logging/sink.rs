@@ -59,15 +59,6 @@ impl Sink {
         Ok(Sink { path, out: Mutex::new(Out { file, torn: false }), losses })
     }
 
-    /// Opens the file anew and leaves the old one.
-    pub(super) fn reopen(&self) -> Result<(), LogError> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let file = open(path)?;
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        *out = Out { file: Some(file), torn: false };
-        Ok(())
-    }
-
     /// Writes a line that ends with a line break; says whether it arrived.
     pub(super) fn write_line(&self, line: &[u8]) -> bool {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::config::LogResults;
+use crate::config::{LogLevel, LogResults};
 use crate::model::definition::Definition;
 use crate::model::outcome::Outcome;
 use crate::model::reason::{Reason, Verdict};
@@ -31,9 +31,9 @@ fn a_result_has_the_line_of_skypunch_0_3() {
     let outcome = Outcome { latency_us: 12_345, ..Outcome::pass(200, "OK") };
     let text = logged(LogFormat::Compact, |log| {
         let target = target("HP Cloud Dot COM", "https://www.hpcloud.com");
-        log_result(log, &target, Verdict::Pass, &outcome, Duration::from_micros(250));
+        log_result(log, &target, Verdict::Pass, &outcome, Duration::from_micros(250), true);
         let failed = Outcome::not_passed(Reason::ConnectRefused, "nobody there");
-        log_result(log, &target, Verdict::Fail, &failed, Duration::ZERO);
+        log_result(log, &target, Verdict::Fail, &failed, Duration::ZERO, true);
     });
     let lines: Vec<&str> = text.lines().collect();
     let (time, rest) = lines[0].split_at(24);
@@ -115,6 +115,43 @@ fn colour_is_for_level_and_keys_and_always_ends() {
     assert_eq!(plain, " ERROR   odd \\u{1b}[35m, key: va\\u{1b}[0mlue\n");
     let coloured = line(true);
     assert_eq!(coloured, plain.replace("ERROR  ", "\x1b[31mERROR  \x1b[0m").replace("key", "\x1b[2mkey\x1b[0m"));
+}
+
+#[test]
+fn a_result_in_json_names_its_target() {
+    let text = logged(LogFormat::Json, |log| {
+        let outcome = Outcome::pass(200, "OK");
+        log_result(log, &target("shop", "http://h"), Verdict::Pass, &outcome, Duration::ZERO, true);
+    });
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&line["target"], &line["name"], &line["status_code"]), (&1.into(), &"shop".into(), &200.into()));
+}
+
+#[test]
+fn settings_change_while_it_runs_and_wrong_ones_change_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    let (logger, guard) = build(&settings(LogFormat::Compact, &first)).unwrap();
+    slog::debug!(logger, "not yet");
+    let missing = LogSettings { level: LogLevel::Trace, ..settings(LogFormat::Json, &dir.path().join("none/log")) };
+    assert!(matches!(guard.change(&missing), Err(LogError::Open { .. })));
+    slog::debug!(logger, "still not");
+    slog::info!(logger, "one");
+    // The worker takes the new file before its next line, so the first line has to be written by then.
+    let limit = crate::clock::Clock::system();
+    let start = limit.now();
+    while std::fs::read_to_string(&first).unwrap().is_empty() {
+        assert!(limit.now().since(start) < Duration::from_secs(10));
+        std::thread::yield_now();
+    }
+    let other = LogSettings { level: LogLevel::Debug, results: LogResults::None, ..settings(LogFormat::Json, &second) };
+    guard.change(&other).unwrap();
+    assert_eq!((guard.live().results(), guard.live().has_fields()), (LogResults::None, true));
+    slog::debug!(logger, "two");
+    drop(guard);
+    let (first, second) = (std::fs::read_to_string(first).unwrap(), std::fs::read_to_string(second).unwrap());
+    assert!(first.ends_with("INFO one\n") && first.lines().count() == 1, "{first}");
+    assert!(second.contains(r#""msg":"two""#) && second.lines().count() == 1, "{second}");
 }
 
 #[test]

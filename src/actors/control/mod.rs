@@ -21,6 +21,7 @@ mod notifiers;
 mod peer;
 mod process;
 mod reads;
+mod reload;
 mod sample;
 mod status;
 mod streams;
@@ -34,7 +35,7 @@ use actix::Addr;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, guard, web};
 use slog::Logger;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::databases::{Database, LocalDatabase};
 use super::identity::Identities;
@@ -51,6 +52,7 @@ use crate::notify::catalogue::Catalogue;
 
 pub use backup::Backups;
 pub use peer::{Access, Peer};
+pub use reload::{Reload, ReloadAnswer, SettingsChange};
 
 /// A request body may be this long: 100,000 targets make a targets file of some 30 MB.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -79,6 +81,8 @@ pub struct Context {
     pub run_state: RunStateCell,
     /// Notified when somebody asks for a stop.
     pub stop: Arc<Notify>,
+    /// Asks for a reload.
+    pub reload: mpsc::UnboundedSender<Reload>,
     /// Log lines that were dropped.
     pub log_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// From where backups are taken.
@@ -200,7 +204,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/healthz").route(get_or_head().to(daemon::healthz)))
         .service(at("/metrics").route(get_or_head().to(metrics::metrics)))
         .service(at("/v1/status").route(web::get().to(daemon::status)))
-        .service(at("/v1/reload").route(web::post().to(daemon::reload)))
+        .service(at("/v1/reload").route(web::post().to(reload::reload)))
         .service(at("/v1/stop").route(web::post().to(daemon::stop)))
         .service(at("/v1/targets").route(web::get().to(reads::targets)).route(web::post().to(changes::add)))
         .service(

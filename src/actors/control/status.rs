@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Context;
 use super::process::Process;
-use crate::board::Board;
+use crate::board::health::ReloadHealth;
+use crate::board::{Board, Counts};
 use crate::control::api::{
-    Database, DatabaseState, Definitions, Descriptors, InvalidRow, Lateness, Notifications, NotifierBacklog,
-    Persistence, Probes, RunState, Status, TargetCounts,
+    Database, DatabaseState, Definitions, Descriptors, InvalidRow, LastReload, Lateness, Notifications,
+    NotifierBacklog, Persistence, Probes, RunState, Status, TargetCounts,
 };
 use crate::model::health::{Vitals, complaints};
 use crate::model::notifier::NotifierId;
-use crate::model::state::Status as TargetStatus;
 use crate::model::time::UtcMs;
 
 /// The tenant of whoever says none.
@@ -87,6 +87,7 @@ pub fn status_of(context: &Context) -> Status {
             last_error: definitions.last_error,
             invalid,
         },
+        last_reload: last_reload(board),
         settings_file: about.settings_file.as_ref().map(|p| p.display().to_string()),
         memory_bytes: process.resident_bytes,
         descriptors: process.descriptors.map(|(open, limit)| Descriptors { open, limit }),
@@ -117,25 +118,21 @@ fn vitals(s: &Status) -> Vitals {
 
 /// Targets by status, and the rows that are wrong.
 pub fn targets(board: &Board) -> (TargetCounts, Vec<InvalidRow>) {
-    let (mut counts, mut invalid) = (TargetCounts::default(), Vec::new());
-    for (id, entry) in board.all() {
+    let Counts { total, enabled, new, pass, fail, unknown, invalid } = board.counts();
+    let counts = TargetCounts { total, enabled, new, pass, fail, unknown, invalid };
+    let wrong = board.all().into_iter().filter_map(|(id, entry)| {
         let data = entry.lock();
-        counts.total += 1;
-        if let Some(row) = &data.invalid {
-            counts.invalid += 1;
-            invalid.push(InvalidRow { id, name: row.0.name.clone(), problems: row.1.clone() });
-        }
-        if data.target.as_ref().is_some_and(|t| t.enabled) {
-            counts.enabled += 1;
-            match data.state.status() {
-                TargetStatus::New => counts.new += 1,
-                TargetStatus::Pass => counts.pass += 1,
-                TargetStatus::Fail => counts.fail += 1,
-                TargetStatus::Unknown => counts.unknown += 1,
-            }
-        }
-    }
-    (counts, invalid)
+        let row = data.invalid.as_ref()?;
+        Some(InvalidRow { id, name: row.0.name.clone(), problems: row.1.clone() })
+    });
+    (counts, wrong.collect())
+}
+
+/// What came of the last reload that somebody asked for.
+fn last_reload(board: &Board) -> Option<LastReload> {
+    let ReloadHealth { at, error, needs_restart } =
+        board.health.reload.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    at.map(|at| LastReload { at, error, needs_restart })
 }
 
 /// Rows of notifiers that are wrong.

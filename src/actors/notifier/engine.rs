@@ -72,6 +72,7 @@ impl Engine {
     /// Ends when nobody can wake it any more.
     pub(super) async fn run(&mut self) {
         let mut rows = self.parts.board.notifiers.changed();
+        let mut rules = self.parts.rules.clone();
         let mut book = self.load().await;
         self.forget_gone(&mut book);
         loop {
@@ -105,6 +106,7 @@ impl Engine {
                     let now = self.now();
                     book.set_notifiers(now, in_force(&rows.borrow_and_update()));
                 }
+                Ok(()) = rules.changed() => book.set_rules(rules.borrow_and_update().clone()),
                 () = tokio::time::sleep(until) => {}
             }
         }
@@ -137,7 +139,8 @@ impl Engine {
             warn!(self.parts.log, "some of what was owed cannot be read: it is left out"; "rows" => unread);
         }
         let notifiers = in_force(&self.parts.board.notifiers.all());
-        Book::load(self.parts.rules.clone(), notifiers, saved, self.now())
+        let rules = self.parts.rules.borrow().clone();
+        Book::load(rules, notifiers, saved, self.now())
     }
 
     /// Takes transitions that state.db has; whether there may be more.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use slog::{Logger, error};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::engine::Engine;
 use super::databases::{Database, LocalDatabase};
@@ -69,8 +69,8 @@ pub struct Parts {
     pub main: Addr<Database>,
     /// Who probes a parent at once.
     pub supervisor: Recipient<ProbeSoon>,
-    /// Settings of all notifiers together.
-    pub rules: Rules,
+    /// Settings of all notifiers together; they may change.
+    pub rules: watch::Receiver<Rules>,
     /// Rings when transitions are in state.db.
     pub transitions: Arc<Notify>,
 }

@@ -45,7 +45,7 @@ impl Dialogue for Told {
 
 pub(super) async fn send(channels: &Channels, parts: &Parts, message: SendSample) {
     let SendSample { notifier, kind, steps, result } = message;
-    let sample = sample(kind, &notifier.name, &parts.rules, parts.clock.now().0);
+    let sample = sample(kind, &notifier.name, &parts.rules.borrow().clone(), parts.clock.now().0);
     let sent = channels.send(&notifier, &sample, &mut Course::default(), &Told(steps)).await;
     drop(result.send(sent));
 }

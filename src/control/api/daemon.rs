@@ -42,6 +42,9 @@ pub struct Status {
     pub database: Database,
     /// The definitions in force.
     pub definitions: Definitions,
+    /// What came of the last reload; `None` when nobody has asked for one.
+    #[serde(default)]
+    pub last_reload: Option<LastReload>,
     /// The settings file that was read at start; `None`: there was none.
     #[serde(default)]
     pub settings_file: Option<String>,
@@ -290,8 +293,19 @@ pub struct InvalidRow {
     pub problems: Vec<Problem>,
 }
 
-/// The answer to `POST /v1/reload`, given when the definitions have been read and are in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What came of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastReload {
+    /// When it ended.
+    pub at: UtcMs,
+    /// Why settings or definitions were refused or could not be read.
+    pub error: Option<String>,
+    /// Settings that differ from those in force and need a restart, as `section.key`.
+    pub needs_restart: Vec<String>,
+}
+
+/// The answer to `POST /v1/reload`, given when settings and definitions have been read and are in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Reloaded {
     /// Definitions read.
     pub targets: u64,
@@ -299,6 +313,12 @@ pub struct Reloaded {
     pub changed: u64,
     /// How many rows, of notifiers too, are wrong and not in force.
     pub invalid: u64,
+    /// Settings that it changed, as `section.key`.
+    #[serde(default)]
+    pub settings_changed: Vec<String>,
+    /// Settings that differ from those in force and need a restart.
+    #[serde(default)]
+    pub needs_restart: Vec<String>,
 }
 
 /// The answer to `POST /v1/stop`, given before anything stops.

@@ -40,8 +40,8 @@ pub use credentials::{
     CredentialSummary, RemovedCredential,
 };
 pub use daemon::{
-    CredentialCounts, Database, DatabaseState, Definitions, Descriptors, FailingCredential, InvalidRow, Lateness,
-    Notifications, NotifierBacklog, Persistence, Probes, Reloaded, RunState, Status, Stopping, TargetCounts,
+    CredentialCounts, Database, DatabaseState, Definitions, Descriptors, FailingCredential, InvalidRow, LastReload,
+    Lateness, Notifications, NotifierBacklog, Persistence, Probes, Reloaded, RunState, Status, Stopping, TargetCounts,
 };
 pub use history::{
     HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, Told, WatchEvent, WatchLine, WatchQuery,

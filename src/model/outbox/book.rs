@@ -159,6 +159,11 @@ impl Index {
 }
 
 impl Book {
+    /// Goes by other rules from now on; what they have made of the past stays.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// The outbox as it was stored. Messages that were being attempted when the daemon stopped are tried again, with the
     /// same Message-ID; what is owed to notifiers that are not among `notifiers` is cancelled.
     #[must_use]

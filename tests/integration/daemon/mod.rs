@@ -46,6 +46,7 @@ mod refused_database;
 mod refused_disk;
 mod schedule;
 mod secrets;
+mod service;
 mod startup;
 mod storm;
 mod telling;
