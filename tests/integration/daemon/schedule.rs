@@ -14,7 +14,7 @@ fn is_due_time(id: i64, frequency: Duration, at_ms: i64) -> bool {
     let us = |d: Duration| i64::try_from(d.as_micros()).unwrap();
     let slot = us(slot(TargetId(id), frequency));
     // Some due time before rounding lies within the grid step that begins here.
-    at_ms % 10 == 0 && (slot - at_ms * 1000).rem_euclid(us(frequency)) < us(GRID)
+    at_ms % (us(GRID) / 1000) == 0 && (slot - at_ms * 1000).rem_euclid(us(frequency)) < us(GRID)
 }
 
 /// The rows of a target, the oldest first, without the extra probe of a new target.

@@ -103,7 +103,7 @@ pub fn odd_rows_do_not_hide_the_others(db: &TestDb) {
     store.insert_definition(&definition("good"), NOW).unwrap();
     if db.is_sqlite() {
         // A table that somebody made again without types: anything can be in it.
-        db.client("DROP VIEW targets_overview; CREATE TABLE t2 AS SELECT * FROM targets; DROP TABLE targets; ALTER TABLE t2 RENAME TO targets")
+        db.client("DROP VIEW targets_overview; DROP VIEW results_overview; CREATE TABLE t2 AS SELECT * FROM targets; DROP TABLE targets; ALTER TABLE t2 RENAME TO targets")
             .unwrap();
         db.client("INSERT INTO targets (id, name, url, frequency_ms, enabled, method) VALUES (2, CAST(x'ff41' AS TEXT), x'00ff', 'soon', 'maybe', NULL)").unwrap();
     } else {
