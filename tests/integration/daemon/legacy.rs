@@ -325,6 +325,14 @@ fn the_password_is_asked_for_on_a_terminal_and_not_shown() {
         assert_eq!(std::io::Read::read(&mut shown, &mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&seen));
         seen.push(byte[0]);
     }
+    // The prompt comes a moment before the echo goes.
+    wait_until("what is typed is not echoed", SOON, || {
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let reader = std::fs::read_to_string(children).unwrap();
+        let Ok(terminal) = std::fs::read_link(format!("/proc/{}/fd/0", reader.trim())) else { return false };
+        let settings = Command::new("stty").arg("-F").arg(terminal).arg("-a").output().unwrap();
+        String::from_utf8_lossy(&settings.stdout).split_whitespace().any(|word| word == "-echo")
+    });
     typed.write_all(b"hunter2\n").unwrap();
     std::io::Read::read_to_end(&mut shown, &mut seen).unwrap();
     let text = String::from_utf8_lossy(&seen);
