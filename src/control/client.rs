@@ -38,6 +38,8 @@ use super::api::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// From the request to the end of the answer; a reload of 100,000 targets takes a few seconds. Streams have no limit.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// A daemon that takes longer to say how it is hangs, and who asks wants to know that soon.
+const STATUS_LIMIT: Duration = Duration::from_secs(10);
 /// 100,000 targets make an answer of some 30 MB.
 const MAX_ANSWER_BYTES: usize = 512 * 1024 * 1024;
 /// A longer line of a stream is no line.
@@ -111,7 +113,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; so with every method.
     pub async fn status(&self) -> Result<Status, ClientError> {
-        self.json(Method::GET, "/v1/status", &(), None::<&()>).await
+        within(STATUS_LIMIT, self.json(Method::GET, "/v1/status", &(), None::<&()>)).await
     }
 
     /// `POST /v1/reload`.

@@ -41,6 +41,8 @@ pub async fn look(place: &Place) -> (Vec<Finding>, Option<Settings>, Option<Stat
     findings.extend(of_socket(&socket, &answer));
     if let Some(status) = running {
         findings.extend(of_daemon_itself(status));
+    } else if let Some(settings) = &settings {
+        findings.extend(of_listen(settings));
     }
     (findings, settings, answer.ok())
 }
@@ -97,6 +99,20 @@ fn of_socket(socket: &Path, answer: &Result<Status, ClientError>) -> Vec<Finding
         ));
     }
     found
+}
+
+/// Where no daemon runs: whether the one that is to be started gets its port.
+fn of_listen(settings: &Settings) -> Option<Finding> {
+    let check = "http";
+    let listen = settings.http.listen?;
+    Some(match std::net::TcpListener::bind(listen) {
+        Ok(_) => Finding::ok(check, format!("{listen} can be listened on")),
+        Err(e) => Finding::fail(
+            check,
+            format!("{listen} cannot be listened on: {}", crate::net::dial::words(&e)),
+            format!("stop what holds it (ss -ltnp 'sport = :{}'), or set http.listen to another port", listen.port()),
+        ),
+    })
 }
 
 fn of_daemon_itself(status: &Status) -> Vec<Finding> {

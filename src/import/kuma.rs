@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::draft::{Found, NotifierDraft, TargetDraft};
 use super::fields::{Fields, scalar};
+use super::kuma_groups::{Group, groups, paused};
 use super::kuma_notifications::notification;
 use super::words::{Codes, tag};
 use crate::model::expectation::StatusSet;
@@ -208,15 +209,8 @@ pub(super) fn renamed(value: Value) -> Value {
     Value::Object(map.into_iter().map(|(key, value)| (camel(&key), value)).collect())
 }
 
-/// Names of groups by their ids.
-fn groups(monitors: &[Value]) -> BTreeMap<i64, String> {
-    let is_group = |m: &&Value| m.get("type").and_then(Value::as_str) == Some("group");
-    let of = |m: &Value| Some((m.get("id")?.as_i64()?, m.get("name")?.as_str()?.to_owned()));
-    monitors.iter().filter(is_group).filter_map(of).collect()
-}
-
 /// A monitor as a target, with the ids of the notifications that it names.
-fn monitor(value: Value, groups: &BTreeMap<i64, String>, found: &mut Found) -> Option<(TargetDraft, Vec<String>)> {
+fn monitor(value: Value, groups: &BTreeMap<i64, Group>, found: &mut Found) -> Option<(TargetDraft, Vec<String>)> {
     let mut f = Fields::of(renamed(value), "");
     let name = f.word("name").unwrap_or_default();
     let kind = f.word("type").unwrap_or_default();
@@ -235,9 +229,13 @@ fn monitor(value: Value, groups: &BTreeMap<i64, String>, found: &mut Found) -> O
     if let Some(method) = f.word("method") {
         t.definition.method = method.to_ascii_uppercase();
     }
-    if let Some(group) = f.number("parent").and_then(|id| groups.get(&id)) {
-        t.add_tag(group);
-        t.apart = Some(group.clone());
+    let parent = f.number("parent");
+    if let Some(group) = parent.and_then(|id| groups.get(&id)) {
+        t.add_tag(&group.name);
+        t.apart = Some(group.name.clone());
+    }
+    if let Some(group) = parent.and_then(|id| paused(groups, id)) {
+        t.disable(&format!("its group {} is paused", quoted(&group.name)));
     }
     for tagged in f.list("tags") {
         let mut tagged = Fields::of(tagged, "tags.");

@@ -14,6 +14,7 @@ pub mod fields;
 pub mod gatus;
 mod gatus_conditions;
 pub mod kuma;
+mod kuma_groups;
 mod kuma_notifications;
 pub mod legacy;
 pub mod modules;

@@ -38,6 +38,8 @@ struct Job<'a> {
     times: Times,
     /// What the job says of each of its targets.
     notes: Vec<String>,
+    /// Its rules may change what is probed, in a way that is not known here.
+    rewritten: bool,
 }
 
 /// Maps the jobs of a configuration that probe through blackbox_exporter.
@@ -96,7 +98,7 @@ pub fn map_file_sd(
         return Err("is no list of groups of targets (- targets: […], labels: {…})".into());
     };
     let module = module.map(str::to_owned);
-    let job = Job { name: None, module, modules, times: DEFAULTS, notes: Vec::new() };
+    let job = Job { name: None, module, modules, times: DEFAULTS, notes: Vec::new(), rewritten: false };
     groups.into_iter().for_each(|group| map_group(group, &job, found));
     Ok(())
 }
@@ -137,7 +139,7 @@ fn map_job(
     let fixed = params.texts("target");
     params.skip(&["debug"]);
     params.finish_into(&mut j);
-    relabelled(&mut j);
+    let rewritten = relabelled(&mut j);
     let times = read_times(&mut j, times);
     let mut groups = j.list("static_configs");
     if !fixed.is_empty() {
@@ -202,12 +204,14 @@ fn map_job(
         return;
     }
     found.notes.extend(left.into_iter().map(|n| format!("{title}: {n}")));
-    let job = Job { name: Some(name), module, modules, times, notes: Vec::new() };
+    let job = Job { name: Some(name), module, modules, times, notes: Vec::new(), rewritten };
     groups.into_iter().for_each(|group| map_group(group, &job, found));
 }
 
-/// `relabel_configs`: the three rules that every probe needs mean nothing here, others are told.
-fn relabelled(j: &mut Fields) {
+/// `relabel_configs`: the three rules that every probe needs mean nothing here, others are told. Whether one of those may
+/// change what is probed, or whether it is: any that does not just write a label that people see.
+fn relabelled(j: &mut Fields) -> bool {
+    let mut rewritten = false;
     for rule in j.list("relabel_configs") {
         let text = |key: &str| rule.get(key).and_then(scalar).unwrap_or_default();
         let from: Vec<String> = match rule.get("source_labels") {
@@ -224,6 +228,9 @@ fn relabelled(j: &mut Fields) {
             _ => false,
         };
         if !usual {
+            let action = text("action").to_ascii_lowercase();
+            let replaces = action.is_empty() || action == "replace";
+            rewritten |= !replaces || to.starts_with("__");
             j.note(format!(
                 "a rule of relabel_configs (from {} to {}) has no counterpart: look at what it makes of the targets",
                 quoted(&from.join(",")),
@@ -231,6 +238,7 @@ fn relabelled(j: &mut Fields) {
             ));
         }
     }
+    rewritten
 }
 
 fn map_group(group: Value, job: &Job<'_>, found: &mut Found) {
@@ -277,6 +285,9 @@ fn map_group(group: Value, job: &Job<'_>, found: &mut Found) {
             }
         };
         let mut t = target(&address, http, times);
+        if job.rewritten {
+            t.disable("a rule of relabel_configs may change what is probed");
+        }
         t.apart.clone_from(&job.name);
         job.name.iter().for_each(|name| t.add_tag(name));
         tags.iter().for_each(|word| t.add_tag(word));
@@ -331,7 +342,7 @@ mod tests {
             (15_000, Some(3000), Some("web,env:prod"))
         );
         assert_eq!((d[1].url.as_str(), d[1].name.as_str()), ("http://b:8080", "b:8080"));
-        assert!(!d[2].enabled);
+        assert!(!d[0].enabled && !d[2].enabled, "a rule drops some of them; its module is not known");
         let text = found.write("prometheus.yml");
         for part in [
             "job `node`: not brought over",

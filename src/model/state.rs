@@ -107,32 +107,32 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Adds `other` to each.
+    /// Adds `other` to each; what a person wrote into a row may be near the end of the numbers.
     pub fn add(&mut self, other: &Counters) {
-        self.pass_count += other.pass_count;
-        self.fail_count += other.fail_count;
-        self.unknown_count += other.unknown_count;
-        self.missed_count += other.missed_count;
-        self.count200 += other.count200;
-        self.count300 += other.count300;
-        self.count400 += other.count400;
-        self.count500 += other.count500;
-        self.network_fails += other.network_fails;
+        self.pass_count = self.pass_count.saturating_add(other.pass_count);
+        self.fail_count = self.fail_count.saturating_add(other.fail_count);
+        self.unknown_count = self.unknown_count.saturating_add(other.unknown_count);
+        self.missed_count = self.missed_count.saturating_add(other.missed_count);
+        self.count200 = self.count200.saturating_add(other.count200);
+        self.count300 = self.count300.saturating_add(other.count300);
+        self.count400 = self.count400.saturating_add(other.count400);
+        self.count500 = self.count500.saturating_add(other.count500);
+        self.network_fails = self.network_fails.saturating_add(other.network_fails);
     }
 
     /// What must be added to `other` to get `self`.
     #[must_use]
     pub fn minus(&self, other: &Counters) -> Counters {
         Counters {
-            pass_count: self.pass_count - other.pass_count,
-            fail_count: self.fail_count - other.fail_count,
-            unknown_count: self.unknown_count - other.unknown_count,
-            missed_count: self.missed_count - other.missed_count,
-            count200: self.count200 - other.count200,
-            count300: self.count300 - other.count300,
-            count400: self.count400 - other.count400,
-            count500: self.count500 - other.count500,
-            network_fails: self.network_fails - other.network_fails,
+            pass_count: self.pass_count.saturating_sub(other.pass_count),
+            fail_count: self.fail_count.saturating_sub(other.fail_count),
+            unknown_count: self.unknown_count.saturating_sub(other.unknown_count),
+            missed_count: self.missed_count.saturating_sub(other.missed_count),
+            count200: self.count200.saturating_sub(other.count200),
+            count300: self.count300.saturating_sub(other.count300),
+            count400: self.count400.saturating_sub(other.count400),
+            count500: self.count500.saturating_sub(other.count500),
+            network_fails: self.network_fails.saturating_sub(other.network_fails),
         }
     }
 

@@ -78,9 +78,10 @@ pub fn read_legacy(url: &DatabaseUrl, options: &ConnectOptions) -> Result<OldDat
     result.map_err(|e| match e {
         StoreError::TimedOut(_) => StoreError::TimedOut(options.timeout),
         StoreError::Denied(why) => StoreError::Setting(format!(
-            "it denies access: {why}; mend user and password, or GRANT SELECT ON {database}.* TO '{user}'@'HOST'"
+            // The mend of one's own database is none here.
+            "it denies access: {}; mend user and password, or GRANT SELECT ON {database}.* TO '{user}'@'HOST'",
+            why.split(';').next().unwrap_or_default()
         )),
-        // The mend of one's own database is none here.
         StoreError::Setting(why) if why.contains(": create it with") => {
             let what = why.split(": create it with").next().unwrap_or_default();
             StoreError::Setting(format!("{what}: name the right database"))

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// A thousand probes a second for thirty thousand years; far from where adding to it would overflow a column.
+const MAX_COUNT: i64 = 1_000_000_000_000_000;
+
 use super::{Attention, Fate};
 
 /// A row as text; NULL is `None`.
@@ -65,12 +68,12 @@ impl Look<'_> {
         self.tell(column, Some(&value), fate, why.into());
     }
 
-    /// A whole number of at least 0; anything else is told and is 0.
+    /// A whole number from 0 to what can be counted; anything else is told and is 0.
     pub(super) fn count(&mut self, column: &'static str) -> i64 {
         match self.row.text(column).trim().parse() {
-            Ok(n @ 0..) => n,
+            Ok(n @ 0..=MAX_COUNT) => n,
             _ => {
-                self.note(column, Fate::Brought, "is no count: 0 stands in its place");
+                self.note(column, Fate::Brought, "is no count that can be: 0 stands in its place");
                 0
             }
         }

@@ -321,6 +321,7 @@ mod tests {
             (vec![("last_updated", "0000-00-00 00:00:00")], Fate::Brought, "last_updated `0000-00-00 00:00:00`"),
             (vec![("last_updated", "NEW")], Fate::Brought, "columns in another order?"),
             (vec![("fail_count", "-4")], Fate::Brought, "fail_count `-4`"),
+            (vec![("pass_count", "9223372036854775807")], Fate::Brought, "is no count that can be"),
             (vec![("name", "a\u{1b}[2Jb")], Fate::Brought, "it is called `a [2Jb` now"),
             (vec![("name", " ")], Fate::Brought, "it is called `id 1` now"),
             (vec![("name", "groÃŸ")], Fate::Brought, "looks like `groß` that was stored"),

@@ -284,6 +284,10 @@ fn wrong_settings_and_what_is_in_the_way_of_the_socket_are_told() {
     assert!(settings.iter().any(|f| f.contains("probe.arbiters")), "{settings:?}");
     assert!(settings.iter().any(|f| f.contains("did you mean `listen`?")), "{settings:?}");
     assert!(look_at(&place.path("none.toml"), &[]).of("FAIL", "settings")[0].contains("none.toml"));
+    let (held, other) = (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), place.path("held.toml"));
+    std::fs::write(&other, format!("[http]\nlisten = \"{}\"\n", held.local_addr().unwrap())).unwrap();
+    let found = look_at(&other, &["--socket", "/nowhere/socket"]);
+    assert!(found.mend("FAIL", "cannot be listened on").contains("http.listen"), "{}", found.text);
 }
 
 #[test]
