@@ -49,6 +49,8 @@ impl Fields {
         let text = scalar(&value);
         if text.is_none() {
             self.wrong(key, &value, "a text");
+        } else if may_have_been_other_text(&value) {
+            self.note(format!("{key} {UNQUOTED}"));
         }
         text
     }
@@ -121,6 +123,9 @@ impl Fields {
         };
         let mut pairs = Vec::new();
         for (name, value) in map {
+            if may_have_been_other_text(&value) {
+                self.note(format!("{key}.{name} {UNQUOTED}"));
+            }
             match scalar(&value) {
                 Some(text) => pairs.push((name, text)),
                 None if value.is_null() => {}
@@ -209,6 +214,14 @@ fn shown(key: &str, value: &Value) -> String {
     }
 }
 
+const UNQUOTED: &str =
+    "stands without quotes in the source and is no text to YAML (1.10 is 1.1, on is true): look whether it is as meant";
+
+/// YAML without quotes loses how a text was written.
+fn may_have_been_other_text(value: &Value) -> bool {
+    value.is_boolean() || value.is_f64()
+}
+
 /// A value as text, where it is a single one.
 #[must_use]
 pub fn scalar(value: &Value) -> Option<String> {
@@ -250,6 +263,14 @@ mod tests {
             told,
             "c.proxy = `http://***@p/` has no counterpart: no proxies\nc.odd has no counterpart\nc.token has no counterpart"
         );
+    }
+
+    #[test]
+    fn what_yaml_may_have_changed_is_told() {
+        let mut f = Fields::of(json!({"name": false, "n": 7, "headers": {"X-Version": 1.1, "X-Id": 5, "X": "on"}}), "");
+        assert_eq!((f.text("name").as_deref(), f.text("n").as_deref()), (Some("false"), Some("7")));
+        assert_eq!(f.pairs("headers").len(), 3);
+        assert_eq!(f.notes, [format!("name {UNQUOTED}"), format!("headers.X-Version {UNQUOTED}")]);
     }
 
     #[test]
