@@ -39,6 +39,7 @@ use crate::config::Settings;
 use crate::logging::LogGuard;
 use crate::model::ids::IdGenerator;
 
+pub use crate::model::text::with_causes;
 pub use check::check;
 pub use legacy::{LegacyWish, import_legacy};
 pub use restore::{Wish, restore};
@@ -72,19 +73,6 @@ pub fn run(settings: &Settings, config: Option<PathBuf>, targets: Option<PathBuf
 fn refuse(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("skypunch: {}", with_causes(error));
     ExitCode::from(EXIT_INPUT)
-}
-
-/// An error and its causes, each once.
-#[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(c) = cause {
-        text.push_str(": ");
-        text.push_str(&c.to_string());
-        cause = c.source();
-    }
-    text
 }
 
 fn run_logged(

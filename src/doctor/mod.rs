@@ -29,6 +29,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::model::text::with_causes;
 
 /// No single look takes longer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -139,16 +140,4 @@ async fn apart<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Se
 
 fn shown(path: &Path) -> String {
     crate::model::text::escape_controls(&path.display().to_string()).into_owned()
-}
-
-/// An error and its causes, each once.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(c) = cause {
-        text.push_str(": ");
-        text.push_str(&c.to_string());
-        cause = c.source();
-    }
-    text
 }
