@@ -328,7 +328,7 @@ impl Definition {
                 name,
                 tenant,
                 url,
-                catalog,
+                catalog: catalog.map(Box::new),
                 method,
                 headers,
                 body,

@@ -91,7 +91,7 @@ pub struct Target {
     /// `http` or `https`, with a host, without userinfo and fragment; `openstack` where `catalog` says what it means.
     pub url: Url,
     /// What is looked up in the service catalog instead of probing `url` itself.
-    pub catalog: Option<CatalogQuery>,
+    pub catalog: Option<Box<CatalogQuery>>,
     /// Request method.
     pub method: Method,
     /// Request headers in the order written; `Host` is in `host`.

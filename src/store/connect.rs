@@ -207,9 +207,9 @@ pub(super) fn open_sqlite(path: &Path, wait: Duration, sync: Synchronous) -> Res
     loop {
         match c.batch_execute(&format!("PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync};")) {
             Ok(()) => {
-                // The cache (KiB, used as needed) holds what a second of flushes touches, so that nothing is read back.
-                // It looks into the file, whose damage is told above.
-                c.batch_execute("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;")?;
+                // The cache (KiB, used as needed) holds what a second of flushes touches, so that hardly anything is read
+                // back. It looks into the file, whose damage is told above.
+                c.batch_execute("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")?;
                 if sync == "NORMAL" {
                     // Pages that every flush writes again go from the log to the file only once in 64 MiB of log.
                     c.batch_execute("PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;")?;

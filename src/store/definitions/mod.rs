@@ -14,13 +14,14 @@ pub(super) mod notifiers;
 mod raw;
 pub(super) mod targets;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use self::raw::{bytes_of, hold};
 use super::error::StoreError;
 use super::schema;
-use super::{Store, on, write_tx};
+use super::{Db, Store, on, write_tx};
 use crate::model::credential::CredentialDefinition;
 use crate::model::defined::Defined;
 use crate::model::definition::Definition;
@@ -62,9 +63,10 @@ macro_rules! each {
                 $see(definition);
             }
             if last {
-                return Ok(());
+                break;
             }
         }
+        $store.forget_pages()
     }};
 }
 
@@ -145,6 +147,14 @@ macro_rules! insert_rows {
 pub(super) use insert_rows;
 
 impl Store {
+    /// Frees what reading all rows has left in the page cache of an embedded database: it is not read again soon.
+    fn forget_pages(&mut self) -> Result<(), StoreError> {
+        self.run(|db| match db {
+            Db::Sqlite(c) => Ok(c.batch_execute("PRAGMA shrink_memory")?),
+            Db::Mysql(..) => Ok(()),
+        })
+    }
+
     /// Every row of `targets` in the order of ids. A value of the wrong type becomes one that
     /// [`Definition::validate`] refuses; NULL becomes the default.
     ///

@@ -23,6 +23,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -105,7 +106,11 @@ impl StateDb {
         }
         known.retain(|id, _| !wrong.contains(id));
         let gone: Vec<i64> = known.into_keys().collect();
-        if changed.is_empty() && gone.is_empty() { Ok(()) } else { self.save_definitions(&changed, &gone) }
+        if !changed.is_empty() || !gone.is_empty() {
+            self.save_definitions(&changed, &gone)?;
+        }
+        // All definitions went through the page cache and are not read again.
+        self.read(|c| c.batch_execute("PRAGMA shrink_memory"))
     }
 
     /// Opens the file and brings its tables up to this version; makes it where there is none. `max_bytes` bounds the
