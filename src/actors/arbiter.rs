@@ -97,15 +97,15 @@ impl Recorder {
         Rc::new(Recorder { sink, buffer: RefCell::default(), armed: Cell::new(false) })
     }
 
-    /// Takes a record. A transition goes on at once, others within 20 ms.
+    /// Takes a record; it goes on within 20 ms, a transition too: of a storm of them each would cost a transaction of its
+    /// own in state.db, on the processors that probe.
     pub fn push(self: &Rc<Self>, record: Recorded) {
-        let urgent = record.incident.is_some();
         let len = {
             let mut buffer = self.buffer.borrow_mut();
             buffer.push(record);
             buffer.len()
         };
-        if urgent || len >= GATHER_MAX {
+        if len >= GATHER_MAX {
             self.flush();
         } else if !self.armed.replace(true) {
             let this = Rc::clone(self);

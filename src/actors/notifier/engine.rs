@@ -30,6 +30,9 @@ use crate::store::{StateDb, StoreError};
 
 /// Events taken at once.
 const EVENTS: u32 = 1000;
+/// From one taking of events to the next: in a storm of them few turns take many, and processors are left to those that
+/// probe. A single event waits for nothing.
+const TURN: Duration = Duration::from_millis(100);
 /// Pause after state.db could not be read or written.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a parent is looked at whose verdict is waited for.
@@ -75,8 +78,13 @@ impl Engine {
         let mut rules = self.parts.rules.clone();
         let mut book = self.load().await;
         self.forget_gone(&mut book);
+        let (mut waiting, mut turn) = (true, None);
         loop {
-            let more = self.take(&mut book).await;
+            let now = self.parts.clock.now();
+            if waiting && turn.is_none_or(|t| now.since(t) >= TURN) {
+                turn = Some(now);
+                waiting = self.take(&mut book).await;
+            }
             let next = book.next(self.now());
             self.store(&mut book).await;
             self.show_backlog(&book);
@@ -84,13 +92,15 @@ impl Engine {
                 self.begin(&mut book, *dispatch).await;
             }
             self.ask_parents(&book);
-            if more || !next.send.is_empty() && self.sending.is_empty() {
+            if !next.send.is_empty() && self.sending.is_empty() {
                 continue;
             }
             let until = next.again_at.map_or(Duration::from_secs(3600), |at| self.until(at));
             let until = if self.asked.is_empty() { until } else { until.min(PARENT_LOOK) };
+            let until_turn = turn.map_or(TURN, |t| TURN.saturating_sub(self.parts.clock.now().since(t)));
             tokio::select! {
-                () = self.parts.transitions.notified() => {}
+                () = self.parts.transitions.notified(), if !waiting => waiting = true,
+                () = tokio::time::sleep(until_turn), if waiting => {}
                 () = self.parts.board.gone.notified() => self.forget_gone(&mut book),
                 Some(ended) = self.sending.next() => {
                     self.ended(&mut book, ended);
