@@ -4,13 +4,16 @@
 //! figures are the same on a busy machine. Each kind runs twice, with few probes and with many, as a process of its own;
 //! the difference, by the probes between, is what one probe costs. Kernel time and the origin (another process) do not
 //! count. It fails when a token at hand costs more than the goal.
+//!
+//! `cargo bench --profile count --bench instructions -- --check` holds the hottest paths against `baseline.txt` ([`hot`]).
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
 
+mod hot;
 mod tokens;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::rc::Rc;
 
 use skypunch::clock::Clock;
@@ -56,28 +59,59 @@ const KINDS: [Kind; 7] = [
     kind("catalog-id", "plain-id", 1, true, true),
 ];
 
-fn main() {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["origin"] => origin(),
         ["probe", kind, times, origin] => probe(kind, times.parse().unwrap(), origin),
+        ["path", name, times] => hot::run(name, times.parse().unwrap()),
         [] => drive(),
-        other => panic!("unknown arguments {other:?}: this bench takes none"),
+        ["--check"] => return if hot::check(&hottest()) { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+        ["--write"] => hot::write(&hottest()),
+        other => panic!("unknown arguments {other:?}: this bench takes --check, --write or none"),
     }
+    ExitCode::SUCCESS
+}
+
+/// The origin, and where it listens.
+fn start_origin(me: &std::path::Path) -> (Child, String) {
+    let mut child = Command::new(me).arg("origin").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut address = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    (child, address.trim().to_owned())
+}
+
+/// What the hottest paths cost each time.
+fn hottest() -> Vec<(&'static str, u64)> {
+    need_valgrind();
+    let me = std::env::current_exe().unwrap();
+    let (mut child, address) = start_origin(&me);
+    let each = |few: u64, many: u64, args: &dyn Fn(u64) -> Vec<String>| {
+        (count(&me, &args(many)) - count(&me, &args(few))) / (many - few)
+    };
+    let mut counted = vec![("probe", each(FEW, MANY, &|times| probes("plain", times, &address)))];
+    for (name, few, many) in hot::PATHS {
+        counted.push((name, each(few, many, &|times| vec!["path".into(), name.into(), times.to_string()])));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    counted
+}
+
+fn probes(kind: &str, times: u64, address: &str) -> Vec<String> {
+    vec!["probe".into(), kind.into(), times.to_string(), address.into()]
 }
 
 /// Counts all kinds and prints them.
 fn drive() {
     need_valgrind();
     let me = std::env::current_exe().unwrap();
-    let mut child = Command::new(&me).arg("origin").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut address = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-    let address = address.trim();
+    let (mut child, address) = start_origin(&me);
     let mut counted: Vec<(&str, u64)> = Vec::new();
     println!("instructions a probe, user mode; {FEW} and {MANY} probes of each kind");
     for Kind { name, than, credentials, id, catalog } in KINDS {
-        let (few, many) = (count(&me, name, FEW, address), count(&me, name, MANY, address));
+        let counts = |times| count(&me, &probes(name, times, &address));
+        let (few, many) = (counts(FEW), counts(MANY));
         let each = (many - few) / (MANY - FEW);
         let base = counted.iter().find(|(k, _)| *k == than).map(|(_, n)| *n);
         let more = base.map_or(String::new(), |base| format!("{:+} to {than}", i128::from(each) - i128::from(base)));
@@ -106,12 +140,12 @@ fn need_valgrind() {
     assert!(there(), "instructions cannot be counted: valgrind is missing and could not be installed ({install:?})");
 }
 
-/// Instructions of a process that makes so many probes.
-fn count(me: &std::path::Path, kind: &str, times: u64, address: &str) -> u64 {
+/// Instructions of this program with these arguments.
+fn count(me: &std::path::Path, args: &[String]) -> u64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(me)
-        .args(["probe", kind, &times.to_string(), address])
+        .args(args)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -19,6 +19,7 @@ pub struct Place {
     /// Its database, to be filled before the start.
     pub database: Database,
     settings: String,
+    processor: Option<usize>,
 }
 
 impl Place {
@@ -26,12 +27,17 @@ impl Place {
     pub fn new(options: &Options) -> Outcome<Place> {
         let folder = tempfile::Builder::new().prefix("skypunch-bench-").tempdir()?;
         let database = Database::create(folder.path(), options.mysql.as_deref())?;
-        Ok(Place { folder, database, settings: options.settings.clone().unwrap_or_default() })
+        Ok(Place { folder, database, settings: options.settings.clone().unwrap_or_default(), processor: None })
     }
 
     /// Adds lines to the daemon's settings file, before those of the command line.
     pub fn add_settings(&mut self, lines: &str) {
         self.settings.insert_str(0, lines);
+    }
+
+    /// The daemon runs on this processor alone.
+    pub fn pin(&mut self, processor: usize) {
+        self.processor = Some(processor);
     }
 
     /// Starts the daemon.
@@ -47,9 +53,11 @@ impl Place {
         );
         std::fs::write(&config, toml)?;
         let program = env!("CARGO_BIN_EXE_skypunch");
-        let args: Vec<String> = [folder.display().to_string(), program.into(), "run".into(), "--config".into()]
+        let pinned = self.processor.map_or(Vec::new(), |n| vec!["taskset".into(), "-c".into(), n.to_string()]);
+        let args: Vec<String> = [folder.display().to_string()]
             .into_iter()
-            .chain([config.display().to_string()])
+            .chain(pinned)
+            .chain([program.into(), "run".into(), "--config".into(), config.display().to_string()])
             .collect();
         let started = clock.now();
         let mut guard = Role::start("guard", &args, options.nice)?;

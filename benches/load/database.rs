@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use mysql_async::prelude::Queryable as _;
 use skypunch::clock::Clock;
@@ -43,8 +44,9 @@ impl Database {
             let file = folder.join("skypunch.db");
             let url = format!("sqlite://{}", file.display());
             store(&url)?.migrate()?;
-            let connection =
+            let mut connection =
                 <SqliteConnection as Connection>::establish(file.to_str().ok_or("a path that is not UTF-8")?)?;
+            connection.batch_execute("PRAGMA busy_timeout = 30000")?;
             return Ok(Database { url, connection: Client::Sqlite(Box::new(connection)) });
         };
         let mut url = url::Url::parse(server)?;

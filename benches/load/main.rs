@@ -20,9 +20,11 @@ mod process;
 mod receiver;
 mod report;
 mod roles;
+mod scale;
 mod scenarios;
 mod sink;
 mod storm;
+mod timer;
 mod tokens;
 mod window;
 
@@ -67,7 +69,7 @@ pub struct Options {
     /// Leave the floor out.
     #[arg(long)]
     no_floor: bool,
-    /// Targets of the scenario `idle`.
+    /// Targets of the scenarios `idle` and `minute`.
     #[arg(long, default_value_t = 100_000)]
     idle_targets: usize,
     /// Rows in the database before the scenario `persist` measures.
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Some((role, _)) if role == "receiver" => receiver::run().map(|()| ExitCode::SUCCESS),
         Some((role, _)) if role == "sink" => sink::run().map(|()| ExitCode::SUCCESS),
         Some((role, rest)) if role == "floor" => floor::run(rest).map(|()| ExitCode::SUCCESS),
+        Some((role, rest)) if role == "timer" => timer::run(rest).map(|()| ExitCode::SUCCESS),
         Some((role, rest)) if role == "guard" => match rest.split_first() {
             Some((folder, command)) => roles::guard(Path::new(folder), command),
             None => Err("guard FOLDER COMMAND".into()),

@@ -148,6 +148,11 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.role.pid()
+    }
+
     /// Starts one.
     pub fn start(nice: Option<i32>) -> Outcome<Origin> {
         let mut role = Role::start("origin", &[], nice)?;

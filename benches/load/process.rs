@@ -59,3 +59,12 @@ pub fn load() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     format!("load {} on {cores} processors", load.split_whitespace().next().unwrap_or("?"))
 }
+
+/// Holds a process on one processor.
+pub fn pin(pid: u32, processor: usize) -> Outcome<()> {
+    let status = std::process::Command::new("taskset")
+        .args(["-apc", &processor.to_string(), &pid.to_string()])
+        .stdout(std::process::Stdio::null())
+        .status()?;
+    if status.success() { Ok(()) } else { Err(format!("taskset ended with {status}").into()) }
+}

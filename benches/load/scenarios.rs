@@ -15,13 +15,13 @@ use crate::origin::Origin;
 use crate::report::{Report, quantile};
 use crate::window::{SETTLE, WRITTEN_AFTER, Window};
 use crate::{Options, Outcome};
-use crate::{mail, openstack, persist, process, storm};
+use crate::{mail, openstack, persist, process, scale, storm, timer};
 
 /// A scenario: its name on the command line, what it is, and how it runs.
 pub type Scenario = (&'static str, &'static str, fn(&Options) -> Outcome<Report>);
 
 /// All of them, in the order of the table.
-pub const ALL: [Scenario; 12] = [
+pub const ALL: [Scenario; 16] = [
     ("10k", "10,000 targets @ 1 s", |o| rate(o, "10,000 targets @ 1 s", 10_000, "at most 1.5")),
     ("1k", "1,000 targets @ 1 s", |o| rate(o, "1,000 targets @ 1 s", 1_000, "at most 1.8")),
     ("hang", "10,000 targets @ 1 s, one in ten hangs until its timeout", hang),
@@ -33,6 +33,10 @@ pub const ALL: [Scenario; 12] = [
     ("mail", "mails a second: over one pool of sessions, and through the daemon", mail::run),
     ("persist", "the writer alone: batches of results and statuses of 10,000 targets", persist::run),
     ("openstack", "1,000 targets @ 1 s with the token of one credential, beside as many without", openstack::shared),
+    ("core", "12,000 targets @ 1 s, the daemon on one processor", scale::one_core),
+    ("minute", "100,000 targets @ 60 s", scale::minute),
+    ("million", "1,000,000 targets @ 600 s", scale::million),
+    ("change", "10,000 rows changed by one SQL statement, beside 10,000 targets @ 1 s", scale::change),
     ("own", "1,000 targets with a credential of their own each", openstack::own),
 ];
 
@@ -79,6 +83,7 @@ fn rate(options: &Options, title: &str, targets: usize, goal: &'static str) -> O
     if !options.no_floor {
         floors.push(floor(options, &mut floor_origin, targets, frequency)?);
     }
+    let timer = timer::measure(targets, frequency, options.window(), options.nice)?;
     let mut origin = Origin::start(options.nice)?;
     let port = origin.port();
     let mut place = Place::new(options)?;
@@ -91,6 +96,7 @@ fn rate(options: &Options, title: &str, targets: usize, goal: &'static str) -> O
     std::thread::sleep(WRITTEN_AFTER);
     let rows = daemon.database.due_between(window.from, window.to)?;
     window.report(&mut report, targets, frequency, &rows);
+    beyond(&mut report, &rows, timer);
     let each = window.cpu_us / window.answered as f64;
     agree(&mut report, &mut origin, daemon)?;
     if !options.no_floor {
@@ -107,6 +113,16 @@ fn rate(options: &Options, title: &str, targets: usize, goal: &'static str) -> O
     }
     report.note(process::load());
     Ok(report)
+}
+
+/// Lateness without that of a bare timer, as p50 and p99 in milliseconds.
+fn beyond(report: &mut Report, rows: &[(i64, i64)], timer: (f64, f64)) {
+    let mut late: Vec<i64> = rows.iter().map(|r| r.1).collect();
+    late.sort_unstable();
+    for (word, share, bare, goal) in [("p50", 0.5, timer.0, "under 1"), ("p99", 0.99, timer.1, "under 2")] {
+        report.add(format!("lateness {word} of a bare timer"), bare, "ms", "");
+        report.add(format!("lateness {word} beyond it"), quantile(&late, share) as f64 / 1000.0 - bare, "ms", goal);
+    }
 }
 
 fn hang(options: &Options) -> Outcome<Report> {
