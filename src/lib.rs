@@ -23,7 +23,7 @@
 //! | [`model`] | pure data and rules: targets, outcomes, traces, state, schedule |
 //! | [`import`] | skypunch 0.3.0 and other monitors: their rows and files in, definitions out |
 //! | [`clock`] | the only place that reads time |
-//! | [`net`] | resolving, connecting, TLS |
+//! | [`net`] | resolving, connecting by the egress policy, TLS |
 //! | [`config`] | settings: file, environment, flags |
 //! | [`probe`] | one probe: target in, outcome and trace out |
 //! | [`openstack`] | logins at identity services, service catalogs, clouds.yaml |

@@ -12,7 +12,7 @@ use std::time::Duration;
 use skypunch::clock::Clock;
 use skypunch::model::message::{Message, MessageKind};
 use skypunch::model::notifier::{EventKind, Filter, Notifier, NotifierId};
-use skypunch::net::ResolverSettings;
+use skypunch::net::{EgressSource, ResolverSettings};
 use skypunch::notify::mail::{Mailer, samples};
 use skypunch::notify::{Course, SendResult};
 use skypunch::secret::{Secret, SecretPolicy};
@@ -80,7 +80,12 @@ fn notifier(server: &str) -> Notifier {
 fn channel(options: &Options, report: &mut Report, server: &str, senders: usize) -> Outcome<()> {
     let clock = Clock::system();
     let (notifier, plain) = (notifier(server), samples::item("api-eu", EventKind::Fail));
-    let mailer = Mailer::new(ResolverSettings::default(), Arc::new(SecretPolicy::default()), clock.clone());
+    let mailer = Mailer::new(
+        ResolverSettings::default(),
+        EgressSource::default(),
+        Arc::new(SecretPolicy::default()),
+        clock.clone(),
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sent, started, cpu) = (Cell::new(0u64), clock.now(), process::own_thread_us()?);
     let until = started + options.window();

@@ -16,6 +16,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::logging::{LogGuard, ResultLog};
+use crate::net::EgressSource;
 use crate::probe::{HttpProber, ProbeSettings, Prober};
 
 /// One arbiter keeps up with 15,000 plain probes a second, and a second one costs a tenth more for each probe; more
@@ -33,7 +34,7 @@ pub(super) type MakeLocal = Box<dyn FnOnce() -> Result<Rc<Local>, String> + Send
 /// What an arbiter's [`Local`] is made from.
 #[expect(clippy::too_many_arguments, reason = "it hands on what an arbiter shares")]
 pub(super) fn make_local(
-    settings: &Settings,
+    (settings, egress): (&Settings, &EgressSource),
     clock: &Clock,
     board: &Arc<Board>,
     persistence: &Addr<Persistence>,
@@ -48,6 +49,7 @@ pub(super) fn make_local(
         name_servers: (!settings.probe.name_servers.is_empty()).then(|| settings.probe.name_servers.clone()),
         young_limit: settings.probe.young_limit,
         login_timeout: settings.openstack.login_timeout,
+        egress: egress.clone(),
         ..ProbeSettings::default()
     };
     let (secrets, clock, board) = (settings.secrets.clone(), clock.clone(), Arc::clone(board));

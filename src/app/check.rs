@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::model::auth::Auth;
 use crate::model::credential::{CredentialDefinition, OpenStackAuth, missing, named_clouds};
 use crate::model::definition::Definition;
+use crate::model::egress::EgressPolicy;
 use crate::model::targets_file::TargetsFile;
 use crate::model::text::{escape_controls, quoted};
 use crate::openstack::clouds;
@@ -86,7 +87,7 @@ fn look(settings: &Settings, targets_file: Option<&Path>) -> Findings {
             let some = |n: usize, what: &str| if n == 0 { String::new() } else { format!(", {n} {what}") };
             let others = some(entries.notifiers.len(), "notifiers") + &some(entries.credentials.len(), "credentials");
             line(format!("targets   {}: {} targets{others}, all fit", shown(file), entries.targets.len()));
-            found.warnings.extend(warnings(&entries));
+            found.warnings.extend(warnings(&entries, &settings.egress));
         }
         Some((_, Err(e))) => found.wrong.push(with_causes(&e)),
     }
@@ -94,7 +95,7 @@ fn look(settings: &Settings, targets_file: Option<&Path>) -> Findings {
 }
 
 /// What is not wrong in a targets file, but should be known.
-fn warnings(file: &TargetsFile) -> Vec<String> {
+fn warnings(file: &TargetsFile, egress: &EgressPolicy) -> Vec<String> {
     // A secret that is left out is in the database: such a login cannot be looked at here.
     let targets: Vec<Definition> = file.targets.iter().filter_map(|e| e.definition().ok()).collect();
     let credentials: Vec<CredentialDefinition> = file.credentials.iter().filter_map(|e| e.definition().ok()).collect();
@@ -102,13 +103,17 @@ fn warnings(file: &TargetsFile) -> Vec<String> {
         Auth::OpenStack(OpenStackAuth::Own(login)) => Some(format!("target {}: {}", quoted(&d.name), login.warning()?)),
         _ => None,
     });
+    let denied = targets.iter().filter(|d| d.enabled).filter_map(|d| {
+        let denied = d.validate().ok()?.denied(egress)?;
+        Some(format!("target {}: {} is {denied}; {}", quoted(&d.name), denied.address, denied.mend()))
+    });
     let of_credentials = credentials
         .iter()
         .filter_map(|d| Some(format!("credential {}: {}", quoted(&d.name), d.validate().ok()?.login.warning()?)));
     let missing = missing(&targets, &credentials);
     let absent = missing.iter().map(|m| format!("{m} in this file: it must be in the database"));
     let clouds = clouds::unusable(&named_clouds(&targets));
-    of_targets.chain(of_credentials).chain(absent).chain(clouds).collect()
+    of_targets.chain(denied).chain(of_credentials).chain(absent).chain(clouds).collect()
 }
 
 /// Why the daemon could not open its log file; it makes the file, but not the folder.
@@ -203,8 +208,12 @@ mod tests {
 
     #[test]
     fn old_logins_and_credentials_that_are_missing_are_warnings() {
-        let of =
-            |text: &str| warnings(&crate::model::targets_file::parse(text, &crate::model::notifier::any_type).unwrap());
+        let of = |text: &str| {
+            warnings(
+                &crate::model::targets_file::parse(text, &crate::model::notifier::any_type).unwrap(),
+                &EgressPolicy::default(),
+            )
+        };
         let v2 = "user=u,password=hunter2,osauthendpoint=http://k/v2.0/tokens,tenantid=t";
         let text = format!(
             "[[target]]\nname = 'old'\nurl = 'http://x/'\nauthn = 'OPENSTACK'\nauthn_parms = '{v2}'\n\
@@ -219,6 +228,14 @@ mod tests {
         assert!(told[1].starts_with("credential `here`: the endpoint ends in /v2.0/tokens"), "{told:?}");
         assert!(told[2].contains("`there`") && told[2].contains("(`b`)") && told[2].contains("database"), "{told:?}");
         assert!(!told.concat().contains("hunter2"));
+        let told = of("[[target]]\nname = 'meta'\nurl = 'http://169.254.169.254/latest/'\n\
+             [[target]]\nname = 'meant'\nurl = 'http://169.254.169.254/'\negress_allow = 'metadata'\n\
+             [[target]]\nname = 'off'\nurl = 'http://[fe80::1]/'\nenabled = false\n\
+             [[target]]\nname = 'by name'\nurl = 'http://localhost/'\n");
+        assert_eq!(told.len(), 1, "{told:?}");
+        let part =
+            "target `meta`: 169.254.169.254 is denied by metadata (169.254.169.254) in [egress] deny; if that is meant";
+        assert!(told[0].starts_with(part), "{told:?}");
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::config::Settings;
 use crate::control::api::RunState;
 use crate::logging::LogGuard;
 use crate::model::notifier::TypeCheck;
+use crate::net::EgressSource;
 use crate::notify::catalogue::Catalogue;
 
 /// The running daemon.
@@ -97,6 +98,7 @@ impl Daemon {
             Arc::clone(&transitions),
         )
         .start();
+        let (egress, egress_source) = EgressSource::changing(settings.egress.clone());
         let arbiters: Vec<Arbiter> = (0..arbiter_count(settings.probe.arbiters)).map(|_| Arbiter::new()).collect();
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
         let supervisor = Supervisor::new(
@@ -121,8 +123,16 @@ impl Daemon {
         );
         for (handle, number) in handles.iter().zip(1u16..) {
             let node = node.wrapping_add(number);
-            let made =
-                make_local(settings, &clock, &board, &persistence, &supervisor, &identities, (&log, &guard), node);
+            let made = make_local(
+                (settings, &egress_source),
+                &clock,
+                &board,
+                &persistence,
+                &supervisor,
+                &identities,
+                (&log, &guard),
+                node,
+            );
             install(handle, made).await?;
         }
         let total = known.changed.len();
@@ -172,7 +182,8 @@ impl Daemon {
             transitions,
         };
         let (rules, rules_in_force) = watch::channel(notifying::rules(settings, node));
-        let (notifying, notifier) = notifying::start(settings, Arc::clone(&catalogue), rules_in_force, around);
+        let (notifying, notifier) =
+            notifying::start(settings, Arc::clone(&catalogue), rules_in_force, egress_source, around);
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let (manager, grace) = (Manager::new(log.clone()), Grace::new(settings.shutdown.grace));
         let (reload, reloads) = mpsc::unbounded_channel();
@@ -187,6 +198,8 @@ impl Daemon {
             watcher: watcher.clone(),
             pruner,
             rules,
+            egress,
+            identities: Arc::clone(&identities),
             grace: grace.clone(),
         };
         actix_rt::spawn(reloader.run(reloads));

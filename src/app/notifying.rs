@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{NotifySettings, Settings};
 use crate::model::notifier::{Notifier, TypeCheck};
 use crate::model::outbox::Rules;
-use crate::net::ResolverSettings;
+use crate::net::{EgressSource, ResolverSettings};
 use crate::notify::catalogue::{Catalogue, FileProblem};
 use crate::notify::channel::{self, Channels};
 
@@ -73,6 +73,7 @@ pub fn start(
     settings: &Settings,
     catalogue: Arc<Catalogue>,
     rules: watch::Receiver<Rules>,
+    egress: EgressSource,
     around: Around,
 ) -> (Arbiter, Addr<NotifierActor>) {
     let resolver = ResolverSettings {
@@ -84,9 +85,13 @@ pub fn start(
     arbiter.spawn_fn(behind_probes);
     let actor = NotifierActor::start_in_arbiter(&arbiter.handle(), move |_| {
         let Around { board, clock, log, local, main, supervisor, transitions } = around;
-        let channels = Channels::new(catalogue, resolver, policy, clock.clone());
+        let changes = egress.changes();
+        let channels = Channels::new(catalogue, resolver, egress, policy, clock.clone());
         let supervisor = supervisor.recipient();
-        NotifierActor::new(Parts { board, clock, log, local, main, supervisor, rules, transitions }, channels)
+        NotifierActor::new(
+            Parts { board, clock, log, local, main, supervisor, rules, egress: changes, transitions },
+            channels,
+        )
     });
     (arbiter, actor)
 }

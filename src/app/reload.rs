@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::manager::Manager;
 use super::{notifying, with_causes};
 use crate::actors::control::{Reload, ReloadAnswer, SettingsChange};
+use crate::actors::identity::Identities;
 use crate::actors::pruner::{Keep, Pruner, SetKeep};
 use crate::actors::watcher::{LookNow, Watcher};
 use crate::board::Board;
@@ -26,14 +27,18 @@ use crate::board::health::ReloadHealth;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::logging::LogGuard;
+use crate::model::egress::EgressPolicy;
 use crate::model::outbox::Rules;
 
 /// The settings that change while the daemon runs; all others need a restart.
-pub const LIVE: [&str; 10] = [
+pub const LIVE: [&str; 13] = [
     "log.level",
     "log.format",
     "log.file",
     "log.results",
+    "egress.deny",
+    "egress.allow",
+    "egress.target_allow",
     "persistence.keep_results",
     "persistence.keep_notifications",
     "notify.flap_changes",
@@ -96,6 +101,10 @@ pub struct Reloader {
     pub pruner: Addr<Pruner>,
     /// The notifier's rules.
     pub rules: watch::Sender<Rules>,
+    /// The egress policy, where connections are made.
+    pub egress: watch::Sender<Arc<EgressPolicy>>,
+    /// Logins that the policy has kept from being tried.
+    pub identities: Arc<Identities>,
     /// How long a stop may take.
     pub grace: Grace,
 }
@@ -148,6 +157,10 @@ impl Reloader {
             differing.into_iter().map(str::to_owned).partition(|key| LIVE.contains(&key.as_str()));
         self.pruner.do_send(SetKeep(keep(&new)));
         self.rules.send_modify(|rules| notifying::set_rules(rules, &new.notify));
+        if new.egress != self.settings.egress {
+            self.egress.send_replace(Arc::new(new.egress.clone()));
+            self.identities.egress_changed();
+        }
         self.grace.0.store(millis(new.shutdown.grace), Relaxed);
         adopt(&mut self.settings, new);
         if needs_restart.is_empty() {
@@ -184,6 +197,7 @@ fn differing(old: &Settings, new: &Settings) -> Vec<&'static str> {
 /// Takes over what is in force of `new`.
 fn adopt(settings: &mut Settings, new: Settings) {
     settings.log = new.log;
+    settings.egress = new.egress;
     settings.persistence.keep_results = new.persistence.keep_results;
     settings.persistence.keep_notifications = new.persistence.keep_notifications;
     settings.notify.flap_changes = new.notify.flap_changes;
@@ -214,6 +228,7 @@ mod tests {
     #[test]
     fn what_is_live_is_adopted_and_nothing_else() {
         let all = "[log]\nlevel = 'error'\nformat = 'json'\nfile = '/l'\nresults = 'none'\n\
+                   [egress]\ndeny = ['all']\nallow = ['loopback']\ntarget_allow = []\n\
                    [persistence]\nkeep_results = '1h'\nkeep_notifications = '2h'\n\
                    [notify]\nflap_changes = 1\nflap_window = '1m'\nparent_wait = '1m'\nhost = 'h'\n\
                    [shutdown]\ngrace = '1s'\n[probe]\narbiters = 3";

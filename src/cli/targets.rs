@@ -128,6 +128,7 @@ pub(super) fn detail(t: &TargetDetail, style: &Style) -> String {
         ("Redirects", "redirects"),
         ("TLS CA", "tls_ca"),
         ("TLS Server Name", "tls_server_name"),
+        ("Egress Allow", "egress_allow"),
     ];
     for (label, key) in optional {
         let value = key_text(&t.definition, key);

@@ -11,6 +11,7 @@ use super::log::LogSettings;
 use super::metrics;
 use super::place::DefaultPlaces;
 use super::values::{self, Given};
+use crate::model::egress::EgressPolicy;
 use crate::model::series::SeriesPolicy;
 use crate::secret::{Secret, SecretPolicy};
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `[probe]`
     pub probe: ProbeSettings,
+    /// `[egress]`
+    pub egress: EgressPolicy,
     /// `[persistence]`
     pub persistence: PersistenceSettings,
     /// `[openstack]`
@@ -181,6 +184,7 @@ impl Settings {
             state,
             log: LogSettings::read(r, places.journal),
             probe: ProbeSettings::read(r),
+            egress: egress(r),
             persistence: PersistenceSettings::read(r),
             openstack: OpenStackSettings {
                 login_timeout: r
@@ -290,6 +294,15 @@ impl NotifySettings {
                 .get("notify.flap_window", 600 * SECOND, |g| values::duration(g, SECOND..=24 * 3600 * SECOND)),
             parent_wait: r.get("notify.parent_wait", 30 * SECOND, |g| values::duration(g, SECOND..=600 * SECOND)),
         }
+    }
+}
+
+fn egress(r: &mut Reader) -> EgressPolicy {
+    let default = EgressPolicy::default();
+    EgressPolicy {
+        deny: r.get("egress.deny", default.deny, values::addresses),
+        allow: r.get("egress.allow", default.allow, values::addresses),
+        target_allow: r.get("egress.target_allow", default.target_allow, values::addresses),
     }
 }
 

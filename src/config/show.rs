@@ -6,6 +6,7 @@ use std::path::Path;
 use super::log::{LogFormat, LogLevel, LogResults};
 use super::sections::{DatabaseUrl, Settings, TlsMode};
 use super::values::{written_duration, written_size};
+use crate::model::egress::AddressList;
 use crate::model::series::PerTarget;
 use crate::model::text::escape_controls;
 
@@ -28,6 +29,7 @@ impl Settings {
         let list = |items: Vec<String>| {
             Some(format!("[{}]", items.iter().filter_map(|s| text(s)).collect::<Vec<_>>().join(", ")))
         };
+        let addresses = |of: &AddressList| list(of.entries().iter().map(ToString::to_string).collect());
         let number = |n: usize| Some(n.to_string());
         let duration = |d| text(&written_duration(d));
         vec![
@@ -48,6 +50,9 @@ impl Settings {
             ("probe.body_cap", text(&written_size(self.probe.body_cap as u64))),
             ("probe.user_agent", text(&self.probe.user_agent)),
             ("probe.name_servers", list(self.probe.name_servers.iter().map(ToString::to_string).collect())),
+            ("egress.deny", addresses(&self.egress.deny)),
+            ("egress.allow", addresses(&self.egress.allow)),
+            ("egress.target_allow", addresses(&self.egress.target_allow)),
             ("persistence.flush_interval", duration(self.persistence.flush_interval)),
             ("persistence.batch_size", number(self.persistence.batch_size)),
             ("persistence.queue_size", number(self.persistence.queue_size)),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::model::egress::AddressList;
 use crate::model::text::{nearest, quoted};
 
 /// A value as it was given.
@@ -229,6 +230,12 @@ pub(super) fn listen(given: Given<'_>) -> Result<SocketAddr, String> {
     s.trim().parse().map_err(|_| {
         format!("{} is not an address and a port: write for example \"127.0.0.1:8611\" or \"[::1]:8611\"", quoted(&s))
     })
+}
+
+/// Addresses of the egress policy: CIDRs and presets.
+pub(super) fn addresses(given: Given<'_>) -> Result<AddressList, String> {
+    let all = texts(given)?;
+    AddressList::parse(all.iter().map(String::as_str))
 }
 
 /// Addresses of name servers; port 53 where none is written.

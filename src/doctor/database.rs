@@ -9,7 +9,7 @@ use crate::model::time::UtcMs;
 use crate::store::grants::{self, SCHEMA};
 use crate::store::{ConnectOptions, DatabaseUrl, Examined, LeaseHolder, SchemaState, Store, StoreError, Tls};
 
-use super::{Finding, LIMIT, apart, with_causes};
+use super::{Finding, LIMIT, apart, egress, with_causes};
 
 const CHECK: &str = "database";
 /// Clocks that differ by more are worth a word, in milliseconds; and by more than this they are wrong.
@@ -22,6 +22,8 @@ pub struct Base {
     pub targets: u64,
     /// Whom to tell.
     pub notifiers: Vec<NotifierDefinition>,
+    /// What the egress policy says to the targets.
+    pub egress: egress::Look,
 }
 
 /// What was read, at which time of ours.
@@ -29,6 +31,7 @@ struct Read {
     version: String,
     examined: Examined,
     notifiers: Vec<NotifierDefinition>,
+    egress: egress::Look,
     now: UtcMs,
 }
 
@@ -70,14 +73,18 @@ pub async fn look(settings: &Settings, clock: &Clock, running: Option<&Status>) 
     };
     let options = ConnectOptions { tls, timeout: settings.database.timeout };
     let clock = clock.clone();
+    let mut egress = egress::Look::new(settings.egress.clone());
     // Each wait is bounded by database.timeout; all of them together by this.
     let read = apart(LIMIT.max(settings.database.timeout * 2), move || {
         let mut store = Store::open_to_look(&url, &options)?;
         let examined = store.examine()?;
         let now = clock.utc_now();
-        let notifiers =
-            if matches!(examined.schema, SchemaState::Current) { store.load_notifiers()? } else { Vec::new() };
-        Ok::<_, StoreError>(Read { version: store.server_version().to_owned(), examined, notifiers, now })
+        let mut notifiers = Vec::new();
+        if matches!(examined.schema, SchemaState::Current) {
+            notifiers = store.load_notifiers()?;
+            store.each_definition(|row| egress.see(&row))?;
+        }
+        Ok::<_, StoreError>(Read { version: store.server_version().to_owned(), examined, notifiers, egress, now })
     })
     .await;
     match read {
@@ -89,7 +96,7 @@ pub async fn look(settings: &Settings, clock: &Clock, running: Option<&Status>) 
         Some(Ok(read)) => {
             let found = judge(&shown, &read, running.map(|s| s.pid));
             let known = matches!(read.examined.schema, SchemaState::Current);
-            let base = Base { targets: read.examined.targets, notifiers: read.notifiers };
+            let base = Base { targets: read.examined.targets, notifiers: read.notifiers, egress: read.egress };
             (found, known.then_some(base))
         }
     }
@@ -233,7 +240,13 @@ mod tests {
             holder: None,
             targets: 3,
         };
-        Read { version: "11.4".into(), examined, notifiers: Vec::new(), now: UtcMs(10_400) }
+        Read {
+            version: "11.4".into(),
+            examined,
+            notifiers: Vec::new(),
+            egress: egress::Look::new(Default::default()),
+            now: UtcMs(10_400),
+        }
     }
 
     fn levels(read: &Read, daemon: Option<u32>) -> Vec<Level> {

@@ -14,11 +14,13 @@
 //! | `machine.rs` | descriptors, disk, clock, certificate authorities |
 //! | `dns.rs` | name servers |
 //! | `database.rs` | the main database |
+//! | `egress.rs` | targets that the egress policy keeps from their address |
 //! | `notifiers.rs` | mail servers and providers |
 
 mod daemon;
 mod database;
 mod dns;
+mod egress;
 mod folders;
 mod machine;
 mod notifiers;
@@ -121,7 +123,9 @@ pub async fn examine(place: &Place, clock: &Clock) -> Report {
         let targets = running.as_ref().map(|s| s.targets.enabled).or_else(|| base.as_ref().map(|b| b.targets));
         findings.push(machine::descriptors(running.as_ref(), targets));
         findings.extend(found);
-        findings.extend(notifiers::look(&settings, clock, base.map(|b| b.notifiers)).await);
+        let (egress, notifiers) = base.map(|b| (b.egress, b.notifiers)).unzip();
+        findings.extend(egress.into_iter().flat_map(egress::Look::findings));
+        findings.extend(notifiers::look(&settings, clock, notifiers).await);
     }
     let healthy = findings.iter().all(|f| f.level != Level::Fail);
     Report { healthy, findings }

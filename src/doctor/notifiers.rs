@@ -9,9 +9,10 @@ use futures_util::stream;
 use super::Finding;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::model::egress::is_told_in;
 use crate::model::notifier::{Notifier, NotifierDefinition};
 use crate::model::text::quoted;
-use crate::net::ResolverSettings;
+use crate::net::{EgressSource, ResolverSettings};
 use crate::notify::catalogue::Catalogue;
 use crate::notify::channel::{self, Channels};
 
@@ -56,8 +57,8 @@ pub async fn look(settings: &Settings, clock: &Clock, rows: Option<Vec<NotifierD
         name_servers: (!settings.probe.name_servers.is_empty()).then(|| settings.probe.name_servers.clone()),
         ..ResolverSettings::default()
     };
-    let secrets = Arc::new(settings.secrets.clone());
-    let channels = Channels::new(Arc::clone(&catalogue), resolver, secrets, clock.clone());
+    let (egress, secrets) = (EgressSource::fixed(settings.egress.clone()), Arc::new(settings.secrets.clone()));
+    let channels = Channels::new(Arc::clone(&catalogue), resolver, egress, secrets, clock.clone());
     let host =
         settings.notify.host.clone().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into());
     let looks = enabled.into_iter().take(MOST).map(|row| one(row, &catalogue, &channels, &host));
@@ -87,6 +88,10 @@ async fn one(row: NotifierDefinition, catalogue: &Arc<Catalogue>, channels: &Cha
                 && ["is not set", "cannot be read", "is not allowed"].iter().any(|w| why.contains(w)) =>
         {
             Finding::warning(CHECK, format!("{name}: {why}"), "look as the daemon's user, with its environment")
+        }
+        Err(why) if is_told_in(&why) => {
+            let mend = "allow it in [egress], or mend the notifier";
+            Finding::fail(CHECK, format!("{name}: {why}"), mend)
         }
         Err(why) => {
             let mend =

@@ -16,8 +16,9 @@ use super::target::{Target, TargetId, TlsOptions};
 use super::text::{nearest, quoted};
 use crate::secret::Secret;
 use check::{
-    MAX_PARMS, check_body, check_ca, check_count, check_frequency, check_headers, check_host, check_method, check_name,
-    check_parent, check_pass_result, check_tags, check_timeout, check_url, odd_flag, redact_header,
+    MAX_PARMS, check_body, check_ca, check_count, check_egress_allow, check_frequency, check_headers, check_host,
+    check_method, check_name, check_parent, check_pass_result, check_tags, check_timeout, check_url, odd_flag,
+    redact_header,
 };
 pub use check::{is_secret_header, redact_userinfo};
 use values::{boolean, duration, headers_text, integer, kept_headers, list, text};
@@ -93,6 +94,8 @@ pub struct Definition {
     pub tags: Option<String>,
     /// Name of the target that this one depends on, or `tenant/name`.
     pub parent: Option<String>,
+    /// Addresses and presets that the egress policy lets it connect to, separated by commas.
+    pub egress_allow: Option<String>,
     /// Whether it is probed.
     pub enabled: bool,
     /// Columns of a row that should hold 0 or 1, and what they hold instead.
@@ -125,6 +128,7 @@ impl Default for Definition {
             host: None,
             tags: None,
             parent: None,
+            egress_allow: None,
             enabled: true,
             odd_flags: Vec::new(),
         }
@@ -157,6 +161,7 @@ pub const KEYS: &[&str] = &[
     "host",
     "tags",
     "parent",
+    "egress_allow",
     "enabled",
 ];
 
@@ -209,6 +214,7 @@ impl Definition {
             "host" => self.host = text(key, value)?,
             "tags" => self.tags = list(key, value)?,
             "parent" => self.parent = text(key, value)?,
+            "egress_allow" => self.egress_allow = list(key, value)?,
             "enabled" => self.enabled = boolean(key, value)?.unwrap_or(true),
             _ => return Err(unknown_key(key, KEYS)),
         }
@@ -238,7 +244,7 @@ impl Definition {
             "timeout_ms": self.timeout_ms, "fail_after": self.fail_after, "recover_after": self.recover_after,
             "redirects": self.redirects, "tls_ca": self.tls_ca, "tls_verify": self.tls_verify,
             "tls_server_name": self.tls_server_name, "host": self.host, "tags": lines(&self.tags, ','),
-            "parent": self.parent, "enabled": self.enabled,
+            "parent": self.parent, "egress_allow": lines(&self.egress_allow, ','), "enabled": self.enabled,
         });
         match value {
             Value::Object(map) => map,
@@ -292,6 +298,8 @@ impl Definition {
         let host = check(&mut problems, "host", check_host(self.host.as_deref(), true));
         let tags = check(&mut problems, "tags", check_tags(self.tags.as_deref().unwrap_or_default()));
         let parent = check(&mut problems, "parent", check_parent(self.parent.as_deref(), &self.tenantid, &self.name));
+        let egress_allow =
+            check(&mut problems, "egress_allow", check_egress_allow(self.egress_allow.as_deref().unwrap_or_default()));
         problems.extend(self.odd_flags.iter().map(|(column, value)| problem(column, odd_flag(value))));
         if let (Some(auth), Some(headers)) = (&auth, &headers)
             && let Some((header, _)) =
@@ -342,6 +350,7 @@ impl Definition {
                 tls: TlsOptions { ca: ca.flatten(), skip_verify: !self.tls_verify, server_name: server_name.flatten() },
                 host: host.flatten(),
                 tags: tags.unwrap_or_default(),
+                egress_allow: egress_allow.flatten(),
                 parent: parent.flatten(),
                 enabled: self.enabled,
             }),

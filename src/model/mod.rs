@@ -4,6 +4,7 @@
 //!  definition (as a person wrote it) --validate--> target
 //!  state + outcome + policy --step--> next state + transition (incident opened | closed)
 //!  schedule: id, frequency, now --> next due time, missed due times
+//!  egress: address, for whom --> may it be connected to?
 //!  outbox: transitions + notifiers --> what is owed to whom, what is sent next
 //! ```
 //!
@@ -16,6 +17,7 @@ pub mod catalog;
 pub mod credential;
 pub mod defined;
 pub mod definition;
+pub mod egress;
 pub mod expectation;
 pub mod exposition;
 pub mod flow;

@@ -126,7 +126,7 @@ reasons! {
     /// The target's own authentication cannot be prepared: a reference that does not resolve.
     AuthConfig = "auth_config", Fail, "`authn_parms` refers to a secret that is missing or not allowed";
     /// The egress policy forbids that address.
-    EgressDenied = "egress_denied", Fail, "the name resolves to an address that skypunch may not connect to";
+    EgressDenied = "egress_denied", Fail, "the name or a redirect leads to an address that `[egress] deny` keeps skypunch from";
     /// Out of descriptors, ports or memory.
     LocalResources = "local_resources", Unknown, "this machine is short of file descriptors, ports or memory: raise the limit or watch fewer targets";
     /// No resolver answered, or no route for any address.

@@ -1,6 +1,7 @@
 //! A target that is fit to be probed: everything in it has been checked.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use url::Url;
 use super::auth::Auth;
 use super::catalog::CatalogQuery;
 use super::definition::Definition;
+use super::egress::{AddressList, Caller, Denied, EgressPolicy};
 use super::expectation::StatusSet;
 use super::state::Policy;
 
@@ -120,11 +122,24 @@ pub struct Target {
     pub tags: Vec<String>,
     /// The target that it depends on, as a name of its tenant or `tenant/name`; that it exists is not checked.
     pub parent: Option<String>,
+    /// Addresses that it may connect to though `[egress] deny` has them, as far as the settings let targets.
+    pub egress_allow: Option<Arc<AddressList>>,
     /// Whether it is probed at all.
     pub enabled: bool,
 }
 
 impl Target {
+    /// Why its URL cannot be connected to, where that is known without resolving a name: it holds an address.
+    #[must_use]
+    pub fn denied(&self, policy: &EgressPolicy) -> Option<Box<Denied>> {
+        let address = match self.url.host()? {
+            url::Host::Ipv4(v4) => v4.into(),
+            url::Host::Ipv6(v6) => v6.into(),
+            url::Host::Domain(_) => return None,
+        };
+        policy.check(address, Caller::Target(self.egress_allow.as_deref())).err()
+    }
+
     /// The definition that this target was made of, in its canonical form.
     #[must_use]
     pub fn definition(&self) -> Definition {
@@ -153,6 +168,7 @@ impl Target {
             host: self.host.clone(),
             tags: joined(self.tags.clone(), ","),
             parent: self.parent.clone(),
+            egress_allow: self.egress_allow.as_ref().map(ToString::to_string),
             enabled: self.enabled,
             odd_flags: Vec::new(),
         }

@@ -6,7 +6,9 @@
 //!              |250 ms|  address 3 ------
 //! ```
 //!
-//! There is no limit for one address: the caller's deadline ends them all.
+//! There is no limit for one address: the caller's deadline ends them all. An address that the egress policy denies is
+//! not connected to: it counts as one that failed at once. Everything that skypunch connects to on behalf of targets,
+//! credentials and notifiers passes here.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,18 +18,53 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 
 use super::happy::{self, Kind};
-use super::{Observer, descriptors};
+use super::{Guard, Observer, descriptors};
+use crate::model::egress::{Caller, Denied};
 use crate::model::reason::Reason;
 use crate::model::text::escape_controls;
 use crate::model::trace::Event;
 
+/// Who asks whether an address may be connected to, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Leave<'a> {
+    /// The egress policy.
+    pub guard: &'a Guard,
+    /// On whose behalf.
+    pub caller: Caller<'a>,
+}
+
+/// Why one address did not take it.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The system's error.
+    System(io::Error),
+    /// It was not tried.
+    Denied(Box<Denied>),
+}
+
+impl Trouble {
+    fn kind(&self, address: SocketAddr) -> Kind {
+        match self {
+            Trouble::System(e) => happy::kind(address, e),
+            Trouble::Denied(_) => Kind::Denied,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Trouble::System(e) => words(e),
+            Trouble::Denied(denied) => denied.to_string(),
+        }
+    }
+}
+
 /// Why no address took the connection.
 #[derive(Debug, thiserror::Error)]
-#[error("connecting to {}: {}", Addresses(.attempts), Attempts(.attempts))]
+#[error("connecting to {}: {}{}", Addresses(.attempts), Attempts(.attempts), Mend(.reason, .attempts))]
 pub struct DialError {
     reason: Reason,
     /// Each address and what it said, in the order of failing.
-    pub attempts: Vec<(SocketAddr, io::Error)>,
+    pub attempts: Vec<(SocketAddr, Trouble)>,
 }
 
 impl DialError {
@@ -37,14 +74,14 @@ impl DialError {
         self.reason
     }
 
-    fn new(attempts: Vec<(SocketAddr, io::Error)>) -> DialError {
-        let kinds: Vec<Kind> = attempts.iter().map(|(a, e)| happy::kind(*a, e)).collect();
+    fn new(attempts: Vec<(SocketAddr, Trouble)>) -> DialError {
+        let kinds: Vec<Kind> = attempts.iter().map(|(a, trouble)| trouble.kind(*a)).collect();
         DialError { reason: happy::judge(kinds.iter().copied()), attempts }
     }
 }
 
 /// The first addresses of a list, for people.
-struct Addresses<'a>(&'a [(SocketAddr, io::Error)]);
+struct Addresses<'a>(&'a [(SocketAddr, Trouble)]);
 
 /// At most so many addresses are spelt out in a sentence; the trace has all.
 const SHOWN: usize = 4;
@@ -62,14 +99,26 @@ impl std::fmt::Display for Addresses<'_> {
 }
 
 /// What they said: once, where all say the same.
-struct Attempts<'a>(&'a [(SocketAddr, io::Error)]);
+struct Attempts<'a>(&'a [(SocketAddr, Trouble)]);
 
 impl std::fmt::Display for Attempts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut texts: Vec<String> = self.0.iter().map(|(_, e)| words(e)).collect();
+        let mut texts: Vec<String> = self.0.iter().map(|(_, trouble)| trouble.words()).collect();
         texts.dedup();
         texts.truncate(SHOWN);
         f.write_str(&texts.join("; "))
+    }
+}
+
+/// What to do where nothing but the egress policy is in the way.
+struct Mend<'a>(&'a Reason, &'a [(SocketAddr, Trouble)]);
+
+impl std::fmt::Display for Mend<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.0, self.1.first()) {
+            (Reason::EgressDenied, Some((_, Trouble::Denied(denied)))) => write!(f, "; {}", denied.mend()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -85,30 +134,44 @@ pub fn words(error: &io::Error) -> String {
 ///
 /// # Errors
 /// What the address said.
-pub async fn one(address: SocketAddr, observer: &dyn Observer) -> Result<TcpStream, DialError> {
-    match attempt(address, observer).await {
+pub async fn one(address: SocketAddr, leave: Leave<'_>, observer: &dyn Observer) -> Result<TcpStream, DialError> {
+    match attempt(address, leave, observer).await {
         (_, Ok(tcp)) => {
             connected(&tcp, address, observer);
             Ok(tcp)
         }
-        (_, Err(e)) => Err(DialError::new(vec![(address, e)])),
+        (_, Err(trouble)) => Err(DialError::new(vec![(address, trouble)])),
     }
+}
+
+/// Whether a connection that stands already may be used: the policy may have changed since it was made.
+///
+/// # Errors
+/// By which entry its address is denied.
+pub fn may_use(address: SocketAddr, leave: Leave<'_>) -> Result<(), DialError> {
+    let denied = leave.guard.check(address.ip(), leave.caller);
+    denied.map_err(|denied| DialError::new(vec![(address, Trouble::Denied(denied))]))
 }
 
 /// Connects to whichever address takes it first.
 ///
 /// # Errors
 /// What each address said, when none did.
-pub async fn any(addresses: &[IpAddr], port: u16, observer: &dyn Observer) -> Result<TcpStream, DialError> {
+pub async fn any(
+    addresses: &[IpAddr],
+    port: u16,
+    leave: Leave<'_>,
+    observer: &dyn Observer,
+) -> Result<TcpStream, DialError> {
     if let [ip] = addresses {
-        return one(SocketAddr::new(*ip, port), observer).await;
+        return one(SocketAddr::new(*ip, port), leave, observer).await;
     }
     let mut waiting = addresses.iter().map(|ip| SocketAddr::new(*ip, port));
     let mut failed = Vec::new();
     let mut running = FuturesUnordered::new();
     loop {
         if let Some(next) = waiting.next() {
-            running.push(attempt(next, observer));
+            running.push(attempt(next, leave, observer));
         }
         // Wait for an end, or for the time to try the next address beside those that run.
         let ended = if waiting.len() == 0 {
@@ -124,17 +187,26 @@ pub async fn any(addresses: &[IpAddr], port: u16, observer: &dyn Observer) -> Re
                 connected(&tcp, address, observer);
                 return Ok(tcp);
             }
-            Some((address, Err(e))) => failed.push((address, e)),
+            Some((address, Err(trouble))) => failed.push((address, trouble)),
             None => return Err(DialError::new(failed)),
         }
     }
 }
 
-async fn attempt(address: SocketAddr, observer: &dyn Observer) -> (SocketAddr, io::Result<TcpStream>) {
-    observer.event(Event::Connecting { address });
-    let result = descriptors::connect(address).await;
-    if let Err(e) = &result {
-        observer.event(Event::ConnectFailed { address, error: words(e) });
+async fn attempt(
+    address: SocketAddr,
+    leave: Leave<'_>,
+    observer: &dyn Observer,
+) -> (SocketAddr, Result<TcpStream, Trouble>) {
+    let result = match leave.guard.check(address.ip(), leave.caller) {
+        Err(denied) => Err(Trouble::Denied(denied)),
+        Ok(()) => {
+            observer.event(Event::Connecting { address });
+            descriptors::connect(address).await.map_err(Trouble::System)
+        }
+    };
+    if let Err(trouble) = &result {
+        observer.event(Event::ConnectFailed { address, error: trouble.words() });
     }
     (address, result)
 }
@@ -146,13 +218,28 @@ fn connected(tcp: &TcpStream, address: SocketAddr, observer: &dyn Observer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::EgressSource;
 
     #[test]
     fn the_sentence_names_every_address_and_repeats_no_words() {
-        let refused = || io::Error::from_raw_os_error(rustix::io::Errno::CONNREFUSED.raw_os_error());
+        let refused = || Trouble::System(io::Error::from_raw_os_error(rustix::io::Errno::CONNREFUSED.raw_os_error()));
         let error =
             DialError::new(vec![("127.0.0.1:1".parse().unwrap(), refused()), ("[::1]:1".parse().unwrap(), refused())]);
         assert_eq!(error.to_string(), "connecting to 127.0.0.1:1, [::1]:1: connection refused");
         assert_eq!(error.reason(), Reason::ConnectRefused);
+    }
+
+    #[test]
+    fn what_is_denied_is_not_tried_and_says_the_mend() {
+        let guard = Guard::new(EgressSource::default());
+        let leave = Leave { guard: &guard, caller: Caller::Target(None) };
+        let error = may_use("[64:ff9b::a9fe:a9fe]:80".parse().unwrap(), leave).unwrap_err();
+        assert_eq!(error.reason(), Reason::EgressDenied);
+        assert_eq!(
+            error.to_string(),
+            "connecting to [64:ff9b::a9fe:a9fe]:80: denied by metadata (169.254.169.254) in [egress] deny, since it leads to \
+             169.254.169.254; if that is meant, write 169.254.169.254 into the target's egress_allow or [egress] allow"
+        );
+        assert!(may_use("127.0.0.1:80".parse().unwrap(), leave).is_ok());
     }
 }

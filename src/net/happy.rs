@@ -39,6 +39,8 @@ pub enum Kind {
     NoRoute,
     /// Out of descriptors, ports, buffers or memory.
     Resources,
+    /// Not tried: the egress policy denies it.
+    Denied,
 }
 
 /// Whether an error says that this machine lacks something.
@@ -78,7 +80,8 @@ fn is_routable(ip: IpAddr) -> bool {
 }
 
 /// What a set of failed attempts, one an address, means together. What the target did counts more than what our
-/// network could not do; what this machine lacks counts most, because then nothing is known.
+/// network could not do; what this machine lacks counts most, because then nothing is known. That addresses are denied
+/// counts only where all are: a route that is lost to the one that is allowed is our network's fault.
 #[must_use]
 pub fn judge(kinds: impl Iterator<Item = Kind> + Clone) -> Reason {
     let any = |kind| kinds.clone().any(|k| k == kind);
@@ -90,6 +93,8 @@ pub fn judge(kinds: impl Iterator<Item = Kind> + Clone) -> Reason {
         Reason::ConnectUnreachable
     } else if any(Kind::TimedOut) {
         Reason::TimeoutConnect
+    } else if any(Kind::Denied) && !any(Kind::NoRoute) {
+        Reason::EgressDenied
     } else {
         Reason::LocalNetwork
     }
@@ -146,5 +151,16 @@ mod tests {
         assert_eq!(reason(&[Kind::NoRoute, Kind::Unreachable]), Reason::ConnectUnreachable);
         assert_eq!(reason(&[Kind::Refused, Kind::Resources]), Reason::LocalResources);
         assert_eq!(reason(&[Kind::NoRoute, Kind::NoRoute]), Reason::LocalNetwork);
+    }
+
+    #[test]
+    fn denied_is_what_is_denied_at_every_address() {
+        let reason = |kinds: &[Kind]| judge(kinds.iter().copied());
+        assert_eq!(reason(&[Kind::Denied]), Reason::EgressDenied);
+        assert_eq!(reason(&[Kind::Denied, Kind::Denied]), Reason::EgressDenied);
+        assert_eq!(reason(&[Kind::Denied, Kind::Refused]), Reason::ConnectRefused);
+        assert_eq!(reason(&[Kind::TimedOut, Kind::Denied]), Reason::TimeoutConnect);
+        assert_eq!(reason(&[Kind::Denied, Kind::NoRoute]), Reason::LocalNetwork, "the network is lost");
+        assert_eq!(reason(&[Kind::Denied, Kind::Resources]), Reason::LocalResources);
     }
 }

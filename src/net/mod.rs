@@ -3,6 +3,7 @@
 //! ```text
 //!  (a tls_ca is read first, away from this thread)
 //!  Endpoint --resolve--> addresses --dial--> TcpStream --tls--> Connection (ready to speak over)
+//!                                   '-> Guard: may this address be connected to?
 //!                \___________________\__________________\__> Observer: every step, as it happens
 //!                 \___________________\__________________\_> NetError: carries its Reason
 //! ```
@@ -13,6 +14,7 @@
 pub mod connection;
 pub mod descriptors;
 pub mod dial;
+pub mod egress;
 pub mod files;
 pub mod happy;
 pub mod resolve;
@@ -26,12 +28,14 @@ pub mod tls_verify;
 use std::net::SocketAddr;
 
 use crate::clock::Clock;
+use crate::model::egress::Caller;
 use crate::model::reason::Reason;
 use crate::model::target::TlsOptions;
 use crate::model::trace::Event;
 
 pub use connection::Connection;
-pub use dial::DialError;
+pub use dial::{DialError, Leave};
+pub use egress::{EgressSource, Guard};
 pub use resolve::{ResolveError, Resolver, ResolverSettings};
 pub use tls::{TlsError, TlsProfiles};
 
@@ -85,22 +89,30 @@ pub struct Endpoint<'a> {
     pub port: u16,
     /// TLS, and how; `None`: plain TCP.
     pub tls: Option<&'a TlsOptions>,
+    /// For whom: what lifts the egress policy.
+    pub caller: Caller<'a>,
 }
 
-/// What one arbiter needs to connect: its resolver with cache, its TLS profiles.
+/// What one arbiter needs to connect: its resolver with cache, its TLS profiles, the egress policy.
 #[derive(Debug)]
 pub struct Net {
     /// Names to addresses.
     pub resolver: Resolver,
     /// TLS profiles.
     pub tls: TlsProfiles,
+    /// The egress policy.
+    pub guard: Guard,
 }
 
 impl Net {
     /// A resolver and profiles of their own; reads no file yet.
     #[must_use]
-    pub fn new(settings: ResolverSettings, clock: Clock) -> Net {
-        Net { resolver: Resolver::new(settings, clock.clone()), tls: TlsProfiles::new(clock) }
+    pub fn new(settings: ResolverSettings, egress: EgressSource, clock: Clock) -> Net {
+        Net {
+            resolver: Resolver::new(settings, clock.clone()),
+            tls: TlsProfiles::new(clock),
+            guard: Guard::new(egress),
+        }
     }
 
     /// Resolves, connects and, where asked, shakes hands. Resolving and TLS are boxed: a plain probe need not carry them.
@@ -112,12 +124,13 @@ impl Net {
             Some(options) => Box::pin(self.tls.trust(options, observer)).await?,
             None => None,
         };
+        let leave = Leave { guard: &self.guard, caller: to.caller };
         let tcp = match &to.host {
-            url::Host::Ipv4(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), observer).await?,
-            url::Host::Ipv6(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), observer).await?,
+            url::Host::Ipv4(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), leave, observer).await?,
+            url::Host::Ipv6(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), leave, observer).await?,
             url::Host::Domain(name) => {
                 let addresses = Box::pin(self.resolver.resolve(name, observer)).await?;
-                Box::pin(dial::any(&addresses, to.port, observer)).await?
+                Box::pin(dial::any(&addresses, to.port, leave, observer)).await?
             }
         };
         match to.tls {

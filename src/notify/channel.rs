@@ -17,7 +17,7 @@ use crate::model::definition::Problem;
 use crate::model::message::{Message, MessageKind};
 use crate::model::notifier::{EventKind, Notifier};
 use crate::model::text::shorten;
-use crate::net::{Net, ResolverSettings, secrets};
+use crate::net::{EgressSource, Net, ResolverSettings, secrets};
 use crate::secret::{Secret, SecretPolicy};
 
 /// The type that is built in.
@@ -80,13 +80,14 @@ impl Channels {
     pub fn new(
         catalogue: Arc<Catalogue>,
         resolver: ResolverSettings,
+        egress: EgressSource,
         policy: Arc<SecretPolicy>,
         clock: Clock,
     ) -> Channels {
         Channels {
             catalogue,
-            mailer: Mailer::new(resolver.clone(), Arc::clone(&policy), clock.clone()),
-            webhooks: Webhooks::new(Net::new(resolver, clock.clone()), clock.clone()),
+            mailer: Mailer::new(resolver.clone(), egress.clone(), Arc::clone(&policy), clock.clone()),
+            webhooks: Webhooks::new(Net::new(resolver, egress, clock.clone()), clock.clone()),
             policy,
             clock,
         }

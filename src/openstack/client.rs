@@ -16,6 +16,7 @@ use super::discovery::{self, Start};
 use super::error::{Answer, IdentityError};
 use super::login;
 use crate::model::credential::Login;
+use crate::model::egress::Caller;
 use crate::model::reason::{Reason, Verdict};
 use crate::model::target::Method;
 use crate::model::text::escape_controls;
@@ -41,6 +42,8 @@ pub struct IdentityClient<'a> {
     pub secrets: &'a Arc<SecretPolicy>,
     /// Deadline over discovery and login together.
     pub timeout: Duration,
+    /// Whose login it is: a target's own, with its `egress_allow`, or one that targets share.
+    pub caller: Caller<'a>,
 }
 
 /// What is to be asked for.
@@ -68,7 +71,8 @@ impl IdentityClient<'_> {
     ///
     /// # Errors
     /// Why there is no token. Whatever keeps the service from answering is `identity_unreachable`, unless the trouble is
-    /// this machine's; a reference that does not resolve is `auth_config`.
+    /// this machine's; a reference that does not resolve is `auth_config`, an address that may not be connected to
+    /// `egress_denied`.
     pub async fn log_in(
         &self,
         login: &Login,
@@ -90,6 +94,7 @@ impl IdentityClient<'_> {
             body: Some(&request.body),
             secrets: &[&secret],
             tls: &login.tls,
+            caller: self.caller,
             timeout: self.left(recorder),
             body_cap: TOKEN_CAP,
         };
@@ -114,6 +119,7 @@ impl IdentityClient<'_> {
             body: None,
             secrets: &[secret],
             tls: &login.tls,
+            caller: self.caller,
             timeout: self.left(recorder),
             body_cap: VERSIONS_CAP,
         };
@@ -155,8 +161,8 @@ fn elapsed(recorder: &Recorder) -> Duration {
 /// No answer.
 fn unreachable(doing: String, failure: &Failure, recorder: &Recorder) -> IdentityError {
     let reason = match failure.reason {
-        // A file of authorities that is not there is a setting of the credential's own.
-        Reason::AuthConfig => Reason::AuthConfig,
+        // A file of authorities that is not there is a setting of the credential's own; where it may not go is one of ours.
+        Reason::AuthConfig | Reason::EgressDenied => failure.reason,
         reason if reason.verdict() == Verdict::Unknown => reason,
         _ => Reason::IdentityUnreachable,
     };

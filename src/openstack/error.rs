@@ -18,7 +18,7 @@ const MAX_LINE: usize = 80;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct IdentityError {
-    /// `identity_unreachable`, `identity_rejected` or `auth_config`; or `local_resources`, `local_network`, `internal`
+    /// `identity_unreachable`, `identity_rejected`, `auth_config` or `egress_denied`; or `local_resources`, `local_network`, `internal`
     /// where the trouble is this machine's.
     pub reason: Reason,
     /// All there is to say, for people: free of secrets and control characters.

@@ -15,6 +15,7 @@ use url::Url;
 use super::recorder::Recorder;
 use super::verdict::Failure;
 use super::{HttpProber, body, http, request};
+use crate::model::egress::Caller;
 use crate::model::reason::Reason;
 use crate::model::target::{Method, TlsOptions};
 use crate::model::trace::Event;
@@ -37,6 +38,8 @@ pub struct Fetch<'a> {
     pub secrets: &'a [&'a Secret],
     /// How the server's certificate is judged.
     pub tls: &'a TlsOptions,
+    /// On whose behalf: what lifts the egress policy.
+    pub caller: Caller<'a>,
     /// Deadline over all of it.
     pub timeout: Duration,
     /// A longer body than this is a failure: what is cut cannot be read.
@@ -90,7 +93,8 @@ impl HttpProber {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(Failure::new(Reason::Internal, "connecting: the URL has no host"));
         };
-        let endpoint = Endpoint { host, port, tls: (url.scheme() == "https").then_some(request.tls) };
+        let tls = (url.scheme() == "https").then_some(request.tls);
+        let endpoint = Endpoint { host, port, tls, caller: request.caller };
         let connection = self.net.connect(endpoint, recorder.as_ref()).await?;
         let bytes = request::fetching(request, &self.user_agent);
         let sent = http::Request { bytes: &bytes, with_body: request.body.is_some() };

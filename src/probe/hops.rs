@@ -11,6 +11,7 @@ use super::redirect::{self, Hop};
 use super::request::{self, Authorization};
 use super::verdict::Failure;
 use super::{HttpProber, body, phrase};
+use crate::model::egress::Caller;
 use crate::model::reason::Reason;
 use crate::model::target::{Method, Target, TlsOptions};
 use crate::model::trace::Event;
@@ -94,7 +95,8 @@ impl HttpProber {
         let (Some(host), Some(port)) = (hop.url.host(), hop.url.port_or_known_default()) else {
             return Err(Failure::new(Reason::Internal, "connecting: the URL has no host"));
         };
-        let endpoint = Endpoint { host, port, tls: tls.as_deref() };
+        let caller = Caller::Target(target.egress_allow.as_deref());
+        let endpoint = Endpoint { host, port, tls: tls.as_deref(), caller };
         let connection = self.net.connect(endpoint, recorder.as_ref()).await?;
         let bytes = request::message(target, hop, authorization, &self.user_agent);
         let request = http::Request { bytes: &bytes, with_body: hop.with_body && target.body.is_some() };

@@ -44,7 +44,7 @@ use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::target::Target;
 use crate::model::trace::{Event, Step, Trace};
-use crate::net::{Net, ResolverSettings};
+use crate::net::{EgressSource, Net, ResolverSettings};
 use crate::secret::SecretPolicy;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -71,6 +71,8 @@ pub struct ProbeSettings {
     pub young_for: Duration,
     /// How long a probe waits for a token; never more than half of its own timeout.
     pub login_timeout: Duration,
+    /// To which addresses it may connect.
+    pub egress: EgressSource,
 }
 
 impl Default for ProbeSettings {
@@ -87,6 +89,7 @@ impl Default for ProbeSettings {
             // second filled the gate.
             young_for: Duration::from_millis(20),
             login_timeout: Duration::from_secs(10),
+            egress: EgressSource::default(),
         }
     }
 }
@@ -130,7 +133,7 @@ impl HttpProber {
             timeout: settings.resolve_timeout,
             retries: settings.resolve_retries,
         };
-        let net = Net::new(resolver, clock.clone());
+        let net = Net::new(resolver, settings.egress, clock.clone());
         net.tls.warm();
         Ok(HttpProber {
             net,

@@ -56,7 +56,7 @@ pub struct Preferences {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct IdentityFailure {
-    /// `identity_unreachable`, `identity_rejected` or `auth_config`.
+    /// `identity_unreachable`, `identity_rejected`, `auth_config` or `egress_denied`.
     pub reason: Reason,
     /// All there is to say, for people: free of secrets and control characters.
     pub sentence: String,

@@ -78,6 +78,9 @@ impl From<NetError> for Failure {
             NetError::Tls(TlsError::Authorities(_) | TlsError::ServerName(_)) => {
                 Failure::complete(e.reason(), e.to_string())
             }
+            NetError::Dial(dial) if dial.reason() == Reason::EgressDenied => {
+                Failure::complete(dial.reason(), dial.to_string())
+            }
             _ => Failure::new(e.reason(), e.to_string()),
         }
     }

@@ -135,6 +135,7 @@ impl HttpProber {
             | Reason::TimeoutResolve
             | Reason::TimeoutConnect
             | Reason::TimeoutTls
+            | Reason::EgressDenied
             | Reason::IdentityCatalog => true,
             Reason::Status => status == Some(404),
             _ => false,

@@ -102,6 +102,7 @@ diesel::table! {
         tags -> Nullable<Text>,
         parent -> Nullable<Text>,
         enabled -> Bool,
+        egress_allow -> Nullable<Text>,
         updated_at -> BigInt,
     }
 }

@@ -8,7 +8,7 @@ use skypunch::clock::Clock;
 use skypunch::model::message::{Message, MessageKind};
 use skypunch::model::notifier::{EventKind, Filter, Notifier, NotifierId};
 use skypunch::model::params::{parse, write};
-use skypunch::net::ResolverSettings;
+use skypunch::net::{EgressSource, ResolverSettings};
 use skypunch::notify::mail::{Mailer, samples};
 use skypunch::notify::{Course, Dialogue, SendResult};
 use skypunch::secret::{Secret, SecretPolicy};
@@ -32,7 +32,7 @@ impl Told {
 }
 
 pub fn mailer(policy: SecretPolicy) -> Mailer {
-    Mailer::new(ResolverSettings::default(), Arc::new(policy), Clock::system())
+    Mailer::new(ResolverSettings::default(), EgressSource::default(), Arc::new(policy), Clock::system())
 }
 
 pub fn notifier(address: &str, params: &Secret) -> Notifier {

@@ -358,10 +358,16 @@ pub enum Says {
 pub struct NameServer {
     pub address: SocketAddr,
     questions: Arc<Mutex<Vec<String>>>,
+    says: Arc<Mutex<Says>>,
     stop: Arc<AtomicBool>,
 }
 
 impl NameServer {
+    /// Says something else from now on.
+    pub fn say(&self, says: Says) {
+        *self.says.lock().unwrap() = says;
+    }
+
     /// How often a name was asked for (A and AAAA are two questions).
     pub fn asked(&self, name: &str) -> usize {
         self.questions.lock().unwrap().iter().filter(|q| *q == name).count()
@@ -380,14 +386,15 @@ pub fn name_server(says: Says) -> NameServer {
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let address = socket.local_addr().unwrap();
     let (questions, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-    let server = NameServer { address, questions: questions.clone(), stop: stop.clone() };
+    let says = Arc::new(Mutex::new(says));
+    let server = NameServer { address, questions: questions.clone(), says: says.clone(), stop: stop.clone() };
     std::thread::spawn(move || {
         let mut packet = [0; 1500];
         while !stop.load(Ordering::SeqCst) {
             let Ok((n, from)) = socket.recv_from(&mut packet) else { continue };
             let (name, end) = question_name(&packet[..n]);
             questions.lock().unwrap().push(name);
-            if let Some(answer) = answer(&packet[..n], end, &says) {
+            if let Some(answer) = answer(&packet[..n], end, &says.lock().unwrap()) {
                 socket.send_to(&answer, from).unwrap();
             }
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use skypunch::clock::Clock;
 use skypunch::model::credential::Login;
+use skypunch::model::egress::Caller;
 use skypunch::model::params;
 use skypunch::model::reason::Reason;
 use skypunch::openstack::IdentityError;
@@ -77,7 +78,7 @@ fn log_in_with(parms: &str, wanted: Wanted<'_>, timeout: Duration) -> (Result<Lo
         let prober = HttpProber::new(ProbeSettings::default(), SecretPolicy::default(), clock.clone()).unwrap();
         let secrets = Arc::new(SecretPolicy { folders: vec![std::env::temp_dir()], ..SecretPolicy::default() });
         let recorder = Rc::new(Recorder::new(clock, None));
-        let client = IdentityClient { prober: &prober, secrets: &secrets, timeout };
+        let client = IdentityClient { prober: &prober, secrets: &secrets, timeout, caller: Caller::Shared };
         let result = client.log_in(&login, wanted, &recorder).await;
         let trace = recorder.finish().1;
         let steps = format!("{}\n{}", trace.lines().join("\n"), serde_json::to_string(&trace).unwrap());

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use skypunch::clock::Clock;
+use skypunch::model::egress::Caller;
 use skypunch::model::reason::Reason;
 use skypunch::model::target::{Method, TlsOptions};
 use skypunch::model::trace::Event;
@@ -31,6 +32,7 @@ fn post(url: &str, cap: usize) -> (Result<Fetched, Failure>, String) {
             body: Some(&body),
             secrets: &[&password],
             tls: &TlsOptions::default(),
+            caller: Caller::Shared,
             timeout: Duration::from_millis(400),
             body_cap: cap,
         };

@@ -413,6 +413,14 @@ fn a_service_that_the_catalog_lacks_is_the_targets_failure() {
 }
 
 #[test]
+fn egress_denied_where_the_catalog_leads_to() {
+    let keeper = Keeper::with_token(catalog(&[("image", "public", "http://169.254.169.254/")]));
+    let found = probe(&target(&with_credential("openstack://image/public")), &keeper);
+    found.fails(Reason::EgressDenied).saying("connecting to 169.254.169.254:80: denied by metadata");
+    assert_eq!(keeper.doubted.get(), 1, "it may have been mended there");
+}
+
+#[test]
 fn a_url_that_led_nowhere_puts_the_catalog_in_doubt() {
     let missing = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     let (lacks, serves) = (takes(&[1], missing), takes(&[1], OK));

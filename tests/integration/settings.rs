@@ -86,6 +86,9 @@ fn every_kind_of_value_can_come_from_the_environment() {
         ("SKYPUNCH__DATABASE__PASSWORD", "007"),
         ("SKYPUNCH__PROBE__ARBITERS", "3"),
         ("SKYPUNCH__PROBE__NAME_SERVERS", "192.0.2.1, [2001:db8::1]:5353"),
+        ("SKYPUNCH__EGRESS__DENY", "all"),
+        ("SKYPUNCH__EGRESS__ALLOW", "10.0.0.0/8, ::1"),
+        ("SKYPUNCH__EGRESS__TARGET_ALLOW", ","),
         ("SKYPUNCH__STATE__MAX_SIZE", "1GiB"),
         ("SKYPUNCH__PERSISTENCE__KEEP_RESULTS", "0"),
         ("SKYPUNCH__PERSISTENCE__KEEP_NOTIFICATIONS", "2h"),
@@ -100,6 +103,8 @@ fn every_kind_of_value_can_come_from_the_environment() {
     assert_eq!(s.database.password, Some(Secret::new("007")), "a password of digits stays a text");
     let servers: [SocketAddr; 2] = ["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:5353".parse().unwrap()];
     assert_eq!((s.probe.arbiters, s.probe.name_servers.as_slice()), (3, servers.as_slice()));
+    assert_eq!(s.egress.deny.to_string() + "; " + &s.egress.allow.to_string(), "all; 10.0.0.0/8,::1");
+    assert!(s.egress.target_allow.is_empty());
     assert_eq!((s.state.max_size, s.persistence.keep_results), (1 << 30, None));
     assert_eq!(s.persistence.keep_notifications, Some(Duration::from_secs(7200)));
     assert_eq!(s.secrets.folders, [Path::new("/a"), Path::new("/b")]);
@@ -137,6 +142,11 @@ fn wrong_files_are_refused_with_place_value_and_mend() {
         ("log = 'info'", "line 1: log: this is a section: write [log]"),
         ("url = 'sqlite:x'", "line 1: url: stands outside its section: write it below [database]"),
         ("[log]\nlevel = 'warn'", "`warn` is not known: did you mean \"warning\"? write one of \"trace\", \"debug\""),
+        (
+            "[egress]\ndeny = ['10.0.0.1/8']",
+            "line 2: egress.deny: `10.0.0.1/8` has bits set behind its prefix: write 10.",
+        ),
+        ("[egress]\nallow = [7]", "egress.allow: an entry of the list: `7` is not a text: write it in quotes"),
         ("[log]\nlevel = 3", "`3` is not one of \"trace\""),
         ("[log]\nfile = ''", "log.file: is empty"),
         ("[log]\nfile = \"a\\u001b[31m\"", "`a\\u{1b}[31m` holds a control character"),

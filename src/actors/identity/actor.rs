@@ -15,9 +15,9 @@ use actix::prelude::*;
 use slog::{Logger, debug, info, warn};
 use url::Url;
 
-use super::Identities;
 use super::handle::{Handle, LoginResult};
 use super::source::{self, Source};
+use super::{Behalf, Identities};
 use crate::actors::arbiter::Local;
 use crate::model::account::account_withdrawal;
 use crate::model::credential::Login;
@@ -44,6 +44,11 @@ pub struct Wake;
 #[rtype(result = "()")]
 pub struct Recheck;
 
+/// Another egress policy is in force; if the last one kept this credential from being tried, it is tried at once.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct EgressChanged;
+
 /// Nobody uses the credential any more: stop, and end its incident as withdrawn.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
@@ -62,8 +67,8 @@ pub struct TokenActor {
     failing: Option<Reason>,
     /// Where v3 was the last time; asked for anew after a login that failed.
     base: Option<Url>,
-    /// What the last login that was begun was made from.
-    source: Option<Source>,
+    /// What the last login that was begun was made from, and for whom.
+    source: Option<(Source, Behalf)>,
     alarm: SpawnHandle,
     running: SpawnHandle,
 }
@@ -125,8 +130,8 @@ impl TokenActor {
         self.serial += 1;
         let (local, handle, identities) =
             (Rc::clone(&self.local), Arc::clone(&self.handle), Arc::clone(&self.identities));
-        let source = identities.source(&handle.key);
-        self.source = Some(source.clone());
+        let (source, behalf) = (identities.source(&handle.key), identities.behalf(&handle.key));
+        self.source = Some((source.clone(), behalf.clone()));
         let users_want = identities.wants_catalog(&handle.key);
         {
             let mut data = handle.lock();
@@ -146,7 +151,7 @@ impl TokenActor {
             let started = local.clock.now();
             let recorder = Rc::new(Recorder::new(local.clock.clone(), None));
             let wanted = Wanted { serial, catalog, base: base.as_ref() };
-            let (login, result) = run(&local, &identities, source, wanted, &recorder).await;
+            let (login, result) = run(&local, &identities, (source, &behalf), wanted, &recorder).await;
             let (_, trace) = recorder.finish();
             Ended { started, catalog, login, result, trace }
         };
@@ -218,7 +223,11 @@ impl TokenActor {
     fn failure(&self, e: &IdentityError) -> IdentityFailure {
         let name = self.identities.name(&self.handle.key);
         let own = self.handle.key.owner().is_some();
-        let reason = if e.reason == Reason::AuthConfig && !own { Reason::IdentityRejected } else { e.reason };
+        let reason = match e.reason {
+            Reason::AuthConfig if !own => Reason::IdentityRejected,
+            Reason::EgressDenied if !own => Reason::IdentityUnreachable,
+            reason => reason,
+        };
         let sentence = if own { e.sentence.clone() } else { format!("credential {name}: {}", e.sentence) };
         IdentityFailure { reason, sentence }
     }
@@ -227,7 +236,7 @@ impl TokenActor {
     fn is_its_own(&self, reason: Reason) -> bool {
         match reason {
             Reason::IdentityUnreachable | Reason::IdentityRejected => true,
-            Reason::AuthConfig => self.handle.key.owner().is_none(),
+            Reason::AuthConfig | Reason::EgressDenied => self.handle.key.owner().is_none(),
             _ => false,
         }
     }
@@ -255,11 +264,11 @@ impl TokenActor {
     }
 }
 
-/// Logs in with what the source says now.
+/// Logs in with what the source says now, on somebody's behalf.
 pub async fn run(
     local: &Local,
     identities: &Identities,
-    source: Source,
+    (source, behalf): (Source, &Behalf),
     wanted: Wanted<'_>,
     recorder: &Rc<Recorder>,
 ) -> (Option<Arc<Login>>, Result<LoggedIn, IdentityError>) {
@@ -271,7 +280,12 @@ pub async fn run(
         let why = "logging in: this daemon probes by a script";
         return (Some(login), Err(IdentityError::new(Reason::Internal, why)));
     };
-    let client = IdentityClient { prober, secrets: &identities.secrets, timeout: identities.login_timeout };
+    let client = IdentityClient {
+        prober,
+        secrets: &identities.secrets,
+        timeout: identities.login_timeout,
+        caller: behalf.caller(),
+    };
     let result = client.log_in(&login, wanted, recorder).await;
     (Some(login), result)
 }
@@ -302,7 +316,9 @@ impl Handler<Recheck> for TokenActor {
 
     fn handle(&mut self, _: Recheck, ctx: &mut Self::Context) {
         let source = self.identities.source(&self.handle.key);
-        if !source.differs(self.source.as_ref()) {
+        let behalf = self.identities.behalf(&self.handle.key);
+        let before = self.source.as_ref();
+        if !source.differs(before.map(|(source, _)| source)) && before.is_none_or(|(_, before)| *before == behalf) {
             return;
         }
         ctx.cancel_future(self.running);
@@ -316,8 +332,19 @@ impl Handler<Recheck> for TokenActor {
         }
         data.shown = data.shown.afresh();
         drop(data);
-        (self.source, self.base) = (Some(source), None);
+        (self.source, self.base) = (Some((source, behalf)), None);
         self.act(ctx);
+    }
+}
+
+impl Handler<EgressChanged> for TokenActor {
+    type Result = ();
+
+    fn handle(&mut self, _: EgressChanged, ctx: &mut Self::Context) {
+        if self.failing == Some(Reason::EgressDenied) {
+            self.handle.lock().keeper.try_now(self.local.clock.now());
+            self.act(ctx);
+        }
     }
 }
 

@@ -38,13 +38,13 @@ impl Identities {
         steps: Option<mpsc::UnboundedSender<Step>>,
     ) -> oneshot::Receiver<Apart> {
         let (done, ended) = oneshot::channel();
-        let (identities, source) = (Arc::clone(self), self.source(key));
+        let (identities, source, behalf) = (Arc::clone(self), self.source(key), self.behalf(key));
         self.arbiter_of(key).spawn_fn(move || {
             let Some(local) = Local::current() else { return };
             actix_rt::spawn(async move {
                 let recorder = Rc::new(Recorder::new(local.clock.clone(), steps));
                 let wanted = Wanted { serial: 0, catalog: true, base: None };
-                let (_, result) = run(&local, &identities, source, wanted, &recorder).await;
+                let (_, result) = run(&local, &identities, (source, &behalf), wanted, &recorder).await;
                 // Nobody waits any more when the caller has gone.
                 let _gone = done.send(Apart { result, latency_us: recorder.elapsed_us() });
             });

@@ -11,6 +11,7 @@
 //! | `handle.rs` | what is known of one credential, shared by all who ask |
 //! | `actor.rs` | logs in, tells persistence of failures and recoveries |
 //! | `apart.rs` | logins that people ask for, beside all this |
+//! | `behalf.rs` | for whom a login is made, to the egress policy |
 //! | `source.rs` | where a login's data come from |
 //! | `tokens.rs` | what probes see |
 //! | `turns.rs` | how many log in at once |
@@ -18,6 +19,7 @@
 
 mod actor;
 mod apart;
+mod behalf;
 mod handle;
 mod source;
 mod tokens;
@@ -31,8 +33,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use slog::Logger;
 
-pub use self::actor::{Recheck, Retire, TokenActor, Wake, run};
+pub use self::actor::{EgressChanged, Recheck, Retire, TokenActor, Wake, run};
 pub use self::apart::Apart;
+pub use self::behalf::Behalf;
 pub use self::handle::{Data, Handle, Shown};
 pub use self::source::Source;
 pub use self::tokens::LocalTokens;
@@ -126,6 +129,14 @@ impl Identities {
         };
         for actor in actors {
             actor.do_send(Recheck);
+        }
+    }
+
+    /// Another egress policy is in force: logins that the last one kept from being tried are tried at once.
+    pub fn egress_changed(&self) {
+        let actors: Vec<Addr<TokenActor>> = self.table().slots.values().map(|s| s.actor.clone()).collect();
+        for actor in actors {
+            actor.do_send(EgressChanged);
         }
     }
 

@@ -76,6 +76,7 @@ impl Engine {
     pub(super) async fn run(&mut self) {
         let mut rows = self.parts.board.notifiers.changed();
         let mut rules = self.parts.rules.clone();
+        let mut egress = self.parts.egress.clone();
         let mut book = self.load().await;
         self.forget_gone(&mut book);
         let (mut waiting, mut turn) = (true, None);
@@ -117,6 +118,10 @@ impl Engine {
                     book.set_notifiers(now, in_force(&rows.borrow_and_update()));
                 }
                 Ok(()) = rules.changed() => book.set_rules(rules.borrow_and_update().clone()),
+                Ok(()) = egress.changed() => {
+                    let now = self.now();
+                    book.retry_denied(now);
+                }
                 () = tokio::time::sleep(until) => {}
             }
         }

@@ -28,6 +28,7 @@ use super::databases::{Database, LocalDatabase};
 use super::supervisor::ProbeSoon;
 use crate::board::Board;
 use crate::clock::Clock;
+use crate::model::egress::EgressPolicy;
 use crate::model::notifier::Notifier;
 use crate::model::outbox::Rules;
 use crate::notify::SendResult;
@@ -71,6 +72,8 @@ pub struct Parts {
     pub supervisor: Recipient<ProbeSoon>,
     /// Settings of all notifiers together; they may change.
     pub rules: watch::Receiver<Rules>,
+    /// The egress policy: when it changes, what it kept back goes out.
+    pub egress: watch::Receiver<Arc<EgressPolicy>>,
     /// Rings when transitions are in state.db.
     pub transitions: Arc<Notify>,
 }

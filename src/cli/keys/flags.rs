@@ -95,6 +95,8 @@ key_args! {
     tags: "tags", "TAG,…";
     /// Target that it depends on: while that one fails, its own failure is told with it
     parent: "parent", "NAME|TENANT/NAME";
+    /// Addresses it may connect to though `egress.deny` has them: CIDRs and presets, separated by commas
+    egress_allow: "egress-allow" or "egress_allow", "CIDR|PRESET,…";
     /// Whether it is probed: true or false
     enabled: "enabled", "BOOL";
     }

@@ -216,6 +216,13 @@ impl<T: Held, E: Clone> Keeper<T, E> {
         *self = Keeper { wanted, used: self.used, ..Keeper::new(self.seed) };
     }
 
+    /// What made the last login fail may be gone: the next one need not wait.
+    pub fn try_now(&mut self, now: Mono) {
+        if let Some(failed) = &mut self.failed {
+            failed.next_at = failed.next_at.min(now);
+        }
+    }
+
     /// Whether to log in now; if so, it counts as under way. To be asked after each [`Keeper::ask`] that says
     /// [`Answer::Wait`], and at [`Keeper::next_wake`].
     #[must_use]

@@ -1,11 +1,13 @@
 //! Meaning of values: each check says what is wrong and what to write instead.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::HIDDEN;
 use crate::model::catalog::{self, CatalogQuery};
+use crate::model::egress::AddressList;
 use crate::model::expectation::StatusSet;
 use crate::model::schedule::{GRID, MIN_FREQUENCY};
 use crate::model::target::Method;
@@ -244,4 +246,13 @@ pub(in crate::model) fn check_tags(s: &str) -> Result<Vec<String>, String> {
         Some(bad) => Err(format!("{} is longer than 64 characters or holds a control character", quoted(bad))),
         None => Ok(tags),
     }
+}
+
+/// What the egress policy is to let the target connect to; `None`: nothing beside what it lets everybody.
+pub(in crate::model) fn check_egress_allow(s: &str) -> Result<Option<Arc<AddressList>>, String> {
+    if s.len() > 4096 {
+        return Err("is longer than 4096 bytes: write networks, such as 10.0.0.0/8".into());
+    }
+    let list = AddressList::parse(s.split(',').map(str::trim).filter(|entry| !entry.is_empty()))?;
+    Ok((!list.is_empty()).then(|| Arc::new(list)))
 }

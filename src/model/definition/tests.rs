@@ -56,6 +56,9 @@ fn every_field_reports_itself_with_its_value() {
         (field_of(|d| d.tls_ca = Some("ca.pem".into())), "absolute path"),
         (field_of(|d| d.tls_server_name = Some("a b".into())), "tls_server_name: `a b`"),
         (field_of(|d| d.host = Some("a/b".into())), "host: `a/b`"),
+        (field_of(|d| d.egress_allow = Some("10.0.0.1/8".into())), "egress_allow: `10.0.0.1/8` has bits set"),
+        (field_of(|d| d.egress_allow = Some("shop.example".into())), "names cannot stand here"),
+        (field_of(|d| d.egress_allow = Some(" ".repeat(5000))), "egress_allow: is longer than 4096 bytes"),
     ];
     for (text, part) in cases {
         assert!(text.contains(part), "{text} should hold {part}");
@@ -81,6 +84,7 @@ fn json_shows_no_secret_and_reads_back() {
     d.authn_parms = Some(Secret::new("user=a,password=hunter2"));
     d.headers = Some("X-Api-Key: hunter2\nAccept: a/b".into());
     d.tags = Some("a, b".into());
+    d.egress_allow = Some("loopback, 10.0.0.0/8".into());
     let map = d.to_json();
     let mut typo = minimal();
     typo.headers = Some("X-Api-Key hunter2".into());
@@ -90,6 +94,10 @@ fn json_shows_no_secret_and_reads_back() {
     let mut back = d.clone();
     back.set_all(&map).unwrap();
     assert_eq!((back.tags.as_deref(), &back.headers), (Some("a,b"), &d.headers));
+    assert_eq!(
+        (&map["egress_allow"], back.egress_allow.as_deref()),
+        (&json!(["loopback", "10.0.0.0/8"]), Some("loopback,10.0.0.0/8"))
+    );
     assert!(map.keys().all(|k| KEYS.contains(&k.as_str())));
 }
 
@@ -108,6 +116,7 @@ fn a_target_gives_its_definition_back() {
         tls_verify: false,
         tags: Some("p,q".into()),
         parent: Some("7/core".into()),
+        egress_allow: Some("169.254.169.254,fd00::/8,metadata".into()),
         ..minimal()
     };
     assert_eq!(d.validate().unwrap().definition(), d);
@@ -140,7 +149,7 @@ proptest! {
         let d = Definition {
             name: s.clone(), url: s.clone(), method: s.clone(), headers: Some(s.clone()), pass_result: s.clone(),
             frequency_ms: n, timeout_ms: Some(n), fail_after: n, redirects: n, host: Some(s.clone()), tls_server_name: Some(s.clone()),
-            tags: Some(s), ..Definition::default()
+            tags: Some(s.clone()), egress_allow: Some(s), ..Definition::default()
         };
         prop_assert!(d.validate().is_err());
     }

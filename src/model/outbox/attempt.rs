@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::book::Book;
 use super::progress::Progress;
 use super::rows::{Dispatch, NoticeId, NoticeState};
+use crate::model::egress;
 use crate::model::ids::splitmix64;
 use crate::model::notifier::EventKind;
 use crate::model::text::shorten;
@@ -173,6 +174,16 @@ impl Book {
                 dispatch.next_at = now;
                 self.put_dispatch(dispatch);
             }
+        }
+    }
+
+    /// The egress policy has changed: what it kept back is tried at once.
+    pub fn retry_denied(&mut self, now: UtcMs) {
+        let now = self.see(now);
+        let denied = |d: &&Dispatch| d.next_at > now && d.why.as_deref().is_some_and(egress::is_told_in);
+        let denied: Vec<Dispatch> = self.dispatches.values().filter(denied).cloned().collect();
+        for dispatch in denied {
+            self.put_dispatch(Dispatch { next_at: now, ..dispatch });
         }
     }
 

@@ -8,6 +8,8 @@
 //! One refused recipient does not keep the others from getting the mail: the transaction goes on with those that were
 //! accepted.
 
+use std::net::SocketAddr;
+
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -19,6 +21,7 @@ use lettre::transport::smtp::response::Response;
 use super::params::{Account, Login, Security};
 use super::steps::Steps;
 use super::wire::Wire;
+use crate::model::egress::Caller;
 use crate::model::target::TlsOptions;
 use crate::net::{Connection, Endpoint, Net, NetError};
 
@@ -57,6 +60,7 @@ pub struct Session {
     smtp: AsyncSmtpConnection,
     /// Mails that it has carried.
     pub carried: u32,
+    peer: Option<SocketAddr>,
 }
 
 impl std::fmt::Debug for Session {
@@ -82,9 +86,13 @@ impl Session {
         let host = borrowed(&account.host);
         let tls = (account.security == Security::Tls).then_some(&options);
         steps.doing(format!("while connecting to {}:{}", account.host, account.port));
-        let connection = net.connect(Endpoint { host, port: account.port, tls }, steps).await.map_err(network)?;
+        let connection = net
+            .connect(Endpoint { host, port: account.port, tls, caller: Caller::Shared }, steps)
+            .await
+            .map_err(network)?;
         // Mails are written in several pieces: Nagle would hold each back for the server's delayed acknowledgement.
         drop(connection.tcp().set_nodelay(true));
+        let peer = connection.tcp().peer_addr().ok();
         let (wire, slot) = Wire::new(connection, false);
         let mut smtp = greet(wire, hello, steps).await?;
         let mut encrypted = account.security == Security::Tls;
@@ -115,7 +123,13 @@ impl Session {
                 authenticate(&mut smtp, account.login, user, password, steps).await?;
             }
         }
-        Ok(Session { smtp, carried: 0 })
+        Ok(Session { smtp, carried: 0, peer })
+    }
+
+    /// Whether the egress policy still lets it be used.
+    #[must_use]
+    pub fn is_allowed(&self, net: &Net) -> bool {
+        self.peer.is_none_or(|peer| net.guard.check(peer.ip(), Caller::Shared).is_ok())
     }
 
     /// Sends one mail. After an error the session is of no more use.

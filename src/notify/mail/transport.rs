@@ -31,7 +31,7 @@ use crate::model::message::Message;
 use crate::model::notifier::Notifier;
 use crate::model::outbox::Progress;
 use crate::model::text::shorten;
-use crate::net::{Net, Resolver, ResolverSettings, TlsProfiles, secrets};
+use crate::net::{EgressSource, Guard, Net, Resolver, ResolverSettings, TlsProfiles, secrets};
 use crate::notify::{Course, Dialogue, SendResult};
 use crate::secret::{Secret, SecretPolicy};
 
@@ -50,8 +50,12 @@ pub struct Mailer {
 impl Mailer {
     /// Connects to nothing yet. References are resolved by `policy`.
     #[must_use]
-    pub fn new(resolver: ResolverSettings, policy: Arc<SecretPolicy>, clock: Clock) -> Mailer {
-        let net = Net { resolver: Resolver::new(resolver, clock.clone()), tls: TlsProfiles::unnamed(clock.clone()) };
+    pub fn new(resolver: ResolverSettings, egress: EgressSource, policy: Arc<SecretPolicy>, clock: Clock) -> Mailer {
+        let net = Net {
+            resolver: Resolver::new(resolver, clock.clone()),
+            tls: TlsProfiles::unnamed(clock.clone()),
+            guard: Guard::new(egress),
+        };
         Mailer { net, policy, pool: Pool::new(clock.clone()), clock }
     }
 
@@ -196,7 +200,7 @@ impl Mailer {
         steps.doing("while waiting for one of the connections to this server to become free");
         let room = self.pool.room(&key);
         let _permit = room.acquire().await.map_err(|e| Failed::transient(e.to_string()))?;
-        if let Some(mut session) = self.pool.take(&key) {
+        if let Some(mut session) = self.pool.take(&key).filter(|session| session.is_allowed(&self.net)) {
             steps.say(&format!("using the open connection to {}:{}", account.host, account.port));
             match session.deliver(from, to, mail, steps).await {
                 Ok(delivery) => {

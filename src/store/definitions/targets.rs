@@ -33,6 +33,7 @@ pub(in crate::store) struct Row<'a> {
     tags: Option<&'a str>,
     parent: Option<&'a str>,
     enabled: bool,
+    egress_allow: Option<&'a str>,
     updated_at: i64,
 }
 
@@ -61,6 +62,7 @@ impl<'a> Row<'a> {
             tags: d.tags.as_deref(),
             parent: d.parent.as_deref(),
             enabled: d.enabled,
+            egress_allow: d.egress_allow.as_deref(),
             updated_at: now.0,
         }
     }
@@ -89,7 +91,8 @@ raw!(
     host,
     tags,
     parent,
-    enabled
+    enabled,
+    egress_allow
 );
 
 impl Raw {
@@ -122,6 +125,7 @@ impl Raw {
             host: text(self.host),
             tags: text(self.tags),
             parent: text(self.parent),
+            egress_allow: text(self.egress_allow),
             enabled,
             odd_flags,
         }

@@ -172,6 +172,8 @@ fn each_wrong_column_is_named(place: &Place) {
         ("tls_ca", "'relative.pem'", "absolute path"),
         ("host", "'a b'", "host name"),
         ("tls_server_name", "'a/b'", "host name"),
+        ("egress_allow", "'10.0.0.1/8'", "write 10.0.0.0/8"),
+        ("egress_allow", "'metadata, lopback'", "did you mean loopback?"),
     ];
     let daemon = place.start();
     place.db.sql(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES ('good', '{good}', 100)"));

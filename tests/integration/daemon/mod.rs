@@ -16,12 +16,15 @@ mod mariadb;
 mod origin;
 mod smtp;
 
+pub use smtp::MailServer;
+
 mod away;
 mod backup;
 mod control;
 mod credentials;
 mod doctor;
 mod durability;
+mod egress;
 mod errors;
 mod file;
 mod health;

@@ -28,6 +28,7 @@ fn full() -> Definition {
         host: text("host.example:8080"),
         tags: text("web,prod"),
         parent: text("7/core"),
+        egress_allow: text("10.0.0.0/8,metadata"),
         enabled: false,
         odd_flags: Vec::new(),
     }

@@ -18,7 +18,7 @@ const TABLES: [&str; 12] = [
 
 pub fn up_once_and_never_twice(db: &TestDb) {
     let mut store = db.connect();
-    assert_eq!(store.migrate().unwrap(), ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]);
+    assert_eq!(store.migrate().unwrap(), ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"]);
     assert_eq!(store.migrate().unwrap(), [""; 0]);
     assert_eq!(db.connect().migrate().unwrap(), [""; 0]);
     for table in TABLES {
@@ -32,11 +32,11 @@ pub fn down_to_nothing_and_up_again(db: &TestDb) {
     while let Some(version) = store.revert_last_migration().unwrap() {
         reverted.push(version);
     }
-    assert_eq!(reverted, ["0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001"]);
+    assert_eq!(reverted, ["0009", "0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001"]);
     for table in TABLES {
         assert!(db.client(&format!("SELECT COUNT(*) FROM {table}")).is_err(), "{table} is still there");
     }
-    assert_eq!(store.migrate().unwrap().len(), 8);
+    assert_eq!(store.migrate().unwrap().len(), 9);
     db.client("INSERT INTO targets (name, url) VALUES ('x', 'http://x/')").unwrap();
     assert_eq!(store.load_definitions().unwrap().len(), 1);
 }
@@ -52,8 +52,8 @@ pub fn four_starters_at_once(db: &TestDb) {
         let all: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
         all.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    assert_eq!(run.iter().sum::<usize>(), 8, "one ran all eight migrations: {run:?}");
-    assert_eq!(run.iter().max(), Some(&8));
+    assert_eq!(run.iter().sum::<usize>(), 9, "one ran all nine migrations: {run:?}");
+    assert_eq!(run.iter().max(), Some(&9));
 }
 
 pub fn incidents_of_before_get_the_names_of_targets_that_are_still_there(db: &TestDb) {

@@ -35,6 +35,18 @@ fn with_token() -> K {
 }
 
 #[test]
+fn what_failed_for_a_reason_that_is_gone_is_tried_at_once() {
+    let mut k = K::new(7);
+    assert_eq!(k.ask(at(0), A, None), Answer::Wait);
+    assert!(k.wake(at(0)));
+    k.login_failed(at(0), Reason::EgressDenied, "denied", None);
+    k.login_failed(at(0), Reason::EgressDenied, "denied", None);
+    assert!(!k.wake(at(1)));
+    k.try_now(at(1));
+    assert!(k.wake(at(1)) && !k.wake(at(1)), "once");
+}
+
+#[test]
 fn one_login_whoever_asks() {
     let mut k = K::new(7);
     assert!(!k.wake(at(0)), "nobody has asked");

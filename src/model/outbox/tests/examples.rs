@@ -13,6 +13,33 @@ pub(super) fn events_of(w: &World) -> Vec<(i64, EventKind)> {
 }
 
 #[test]
+fn what_the_egress_policy_kept_back_goes_out_when_it_changes_and_nothing_else_does() {
+    let mut w = World::new(vec![notifier(1), notifier(2)]);
+    w.fail(1);
+    w.pass(5_000);
+    w.step();
+    let denied = Attempt::Transient {
+        why: "connecting to x: denied by private (10.0.0.0/8) in [egress] deny; if".into(),
+        after: None,
+    };
+    for _ in 0..6 {
+        w.answer(1, &denied);
+        w.answer(2, &transient());
+        w.pass(60_000);
+        w.step();
+    }
+    w.answer(1, &denied);
+    w.answer(2, &transient());
+    w.pass(1);
+    assert_eq!(w.step().len(), 0, "both wait");
+    let tried = w.tries.len();
+    w.book.retry_denied(w.now);
+    w.store();
+    assert_eq!(w.step().len(), 1);
+    assert_eq!((w.tries.len(), w.tries[tried].notifier), (tried + 1, NotifierId(1)));
+}
+
+#[test]
 fn fail_and_recovery_are_told_once_each_and_thread() {
     let mut w = World::new(vec![notifier(1)]);
     let incident = w.fail(1);
