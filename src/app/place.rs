@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::actors::control::clear_stale_socket;
+use crate::config::Group;
+
+/// So many callers may wait to be accepted; the kernel allows at most net.core.somaxconn.
+const BACKLOG: i32 = 4096;
 
 /// Why the daemon cannot take its place. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -136,12 +140,7 @@ pub fn lock_state(dir: &Path) -> Result<StateLock, PlaceError> {
 
 /// Refuses a state folder that others could change, and a state.db that others can read: it holds passwords.
 fn check_closed(dir: &Path) -> Result<(), PlaceError> {
-    let mode = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.permissions().mode() & 0o7777);
-    let of_dir = mode(dir);
-    if of_dir & 0o1002 == 0o0002 {
-        let what = "may be written by everybody";
-        return Err(PlaceError::Open { path: dir.to_owned(), what, mode: of_dir, chmod: "o-w" });
-    }
+    check_not_open(dir)?;
     let path = dir.join("state.db");
     match mode(&path) {
         open if open & 0o006 != 0 => {
@@ -152,19 +151,37 @@ fn check_closed(dir: &Path) -> Result<(), PlaceError> {
     }
 }
 
+/// Refuses a folder in which anybody could put something else in the place of what is ours.
+fn check_not_open(dir: &Path) -> Result<(), PlaceError> {
+    let open = mode(dir);
+    if open & 0o1002 == 0o0002 {
+        let what = "may be written by everybody";
+        return Err(PlaceError::Open { path: dir.to_owned(), what, mode: open, chmod: "o-w" });
+    }
+    Ok(())
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).map_or(0, |m| m.permissions().mode() & 0o7777)
+}
+
 /// Makes a folder (0750) and those above it.
 ///
 /// # Errors
 /// It cannot be made.
 pub fn make_folder(dir: &Path, key: &'static str) -> Result<(), PlaceError> {
-    DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(|source| PlaceError::Folder {
+    make_folder_with(dir, key, 0o750)
+}
+
+fn make_folder_with(dir: &Path, key: &'static str, mode: u32) -> Result<(), PlaceError> {
+    DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(|source| PlaceError::Folder {
         path: dir.to_owned(),
         key,
         source,
     })
 }
 
-/// The control socket; the file goes when this is dropped.
+/// A socket; the file goes when this is dropped.
 #[derive(Debug)]
 pub struct ControlSocket {
     path: PathBuf,
@@ -179,27 +196,77 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Binds the control socket with mode 0660. A stale one is replaced, a live one never.
+/// Binds a socket of ours with mode 0660. A stale one is replaced, a live one never.
+///
+/// Nobody else can connect before owner, group and mode are right: it begins with mode 0600.
 ///
 /// # Errors
-/// The folder cannot be made, or the path is taken.
-pub fn bind_socket(path: &Path) -> Result<(UnixListener, ControlSocket), PlaceError> {
-    if let Some(dir) = path.parent() {
-        make_folder(dir, "control.socket")?;
+/// The folder cannot be made or is open to all, the path is taken, there is no such group or it is not for us to give.
+pub fn bind_socket(
+    path: &Path,
+    key: &'static str,
+    group: Option<(&str, &Group)>,
+) -> Result<(UnixListener, ControlSocket), PlaceError> {
+    let gid = group.map(|(key, group)| group_id(key, group)).transpose()?;
+    if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        // Who may call is decided by the socket; the folder lets them come to it.
+        make_folder_with(dir, key, 0o755)?;
+        check_not_open(dir)?;
     }
-    clear_stale_socket(path).map_err(PlaceError::Socket)?;
+    clear_stale_socket(path, key).map_err(PlaceError::Socket)?;
     let failed = |e: std::io::Error| {
         let mend = if e.kind() == std::io::ErrorKind::PermissionDenied {
             "let this user write in its folder, or "
         } else {
             ""
         };
-        PlaceError::Socket(format!("the socket {} cannot be bound: {e}; {mend}set control.socket", path.display()))
+        PlaceError::Socket(format!("the socket {} cannot be bound: {e}; {mend}set {key}", path.display()))
     };
-    let listener = UnixListener::bind(path).map_err(failed)?;
+    let listener = bind_closed(path).map_err(|e| failed(e.into()))?;
+    let mut socket = ControlSocket { path: path.to_owned(), gid: 0 };
+    if let (Some((key, group)), Some(gid)) = (group, gid) {
+        std::os::unix::fs::lchown(path, None, Some(gid)).map_err(|e| {
+            let shown = group.as_str();
+            PlaceError::Socket(format!(
+                "{key}: the socket {} cannot be given to the group `{shown}`: {e}; make the daemon's user a member \
+                 (usermod -aG {shown} USER) and start it anew, or write another group",
+                path.display()
+            ))
+        })?;
+    }
     std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
-    let gid = std::fs::metadata(path).map_err(failed)?.gid();
-    Ok((listener, ControlSocket { path: path.to_owned(), gid }))
+    socket.gid = std::fs::symlink_metadata(path).map_err(failed)?.gid();
+    Ok((listener, socket))
+}
+
+/// Binds a socket that is for its owner alone.
+fn bind_closed(path: &Path) -> rustix::io::Result<UnixListener> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let address = SocketAddrUnix::new(path)?;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // Linux makes the file with the mode of the socket, less the umask.
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(UnixListener::from(socket))
+}
+
+/// The number of a group.
+///
+/// # Errors
+/// There is none of that name.
+pub fn group_id(key: &str, group: &Group) -> Result<u32, PlaceError> {
+    let shown = group.as_str();
+    let wrong = |why: String| PlaceError::Socket(format!("{key}: {why}"));
+    match nix::unistd::Group::from_name(shown) {
+        Ok(Some(found)) => Ok(found.gid.as_raw()),
+        Ok(None) => shown.parse().map_err(|_| {
+            wrong(format!(
+                "there is no group `{shown}` on this machine: make it (groupadd --system {shown}), or write another"
+            ))
+        }),
+        Err(e) => Err(wrong(format!("the group `{shown}` cannot be looked up: {e}; write its number instead"))),
+    }
 }
 
 /// Binds the address where `/healthz` and `/metrics` are served.
@@ -270,15 +337,16 @@ mod tests {
     fn a_stale_socket_is_replaced_and_a_live_one_never() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run/control.sock");
-        let (listener, socket) = bind_socket(&path).unwrap();
+        let bind = || bind_socket(&path, "control.socket", None);
+        let (listener, socket) = bind().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert!(bind_socket(&path).unwrap_err().to_string().contains("already"));
+        assert!(bind().unwrap_err().to_string().contains("already"));
         drop(listener);
         std::mem::forget(socket); // as after kill -9: the file stays
-        let (_listener, socket) = bind_socket(&path).unwrap();
+        let (_listener, socket) = bind().unwrap();
         drop(socket);
         assert!(!path.exists());
         std::fs::write(&path, "x").unwrap();
-        assert!(bind_socket(&path).unwrap_err().to_string().contains("no socket"));
+        assert!(bind().unwrap_err().to_string().contains("no socket"));
     }
 }

@@ -24,12 +24,16 @@ use crate::actors::watcher::{LookNow, Watcher};
 use crate::board::Board;
 use crate::board::health::ReloadHealth;
 use crate::clock::Clock;
-use crate::config::{self, Settings};
+use crate::config::{self, ControlLimits, Settings};
 use crate::logging::LogGuard;
 use crate::model::outbox::Rules;
 
 /// The settings that change while the daemon runs; all others need a restart.
-pub const LIVE: [&str; 10] = [
+pub const LIVE: [&str; 14] = [
+    "control.max_connections",
+    "control.max_head",
+    "control.max_body",
+    "control.request_timeout",
     "log.level",
     "log.format",
     "log.file",
@@ -98,6 +102,8 @@ pub struct Reloader {
     pub rules: watch::Sender<Rules>,
     /// How long a stop may take.
     pub grace: Grace,
+    /// What callers of the control sockets may take.
+    pub limits: watch::Sender<ControlLimits>,
 }
 
 impl Reloader {
@@ -148,6 +154,7 @@ impl Reloader {
             differing.into_iter().map(str::to_owned).partition(|key| LIVE.contains(&key.as_str()));
         self.pruner.do_send(SetKeep(keep(&new)));
         self.rules.send_modify(|rules| notifying::set_rules(rules, &new.notify));
+        self.limits.send_replace(new.control.limits);
         self.grace.0.store(millis(new.shutdown.grace), Relaxed);
         adopt(&mut self.settings, new);
         if needs_restart.is_empty() {
@@ -183,6 +190,7 @@ fn differing(old: &Settings, new: &Settings) -> Vec<&'static str> {
 
 /// Takes over what is in force of `new`.
 fn adopt(settings: &mut Settings, new: Settings) {
+    settings.control.limits = new.control.limits;
     settings.log = new.log;
     settings.persistence.keep_results = new.persistence.keep_results;
     settings.persistence.keep_notifications = new.persistence.keep_notifications;
@@ -213,7 +221,8 @@ mod tests {
 
     #[test]
     fn what_is_live_is_adopted_and_nothing_else() {
-        let all = "[log]\nlevel = 'error'\nformat = 'json'\nfile = '/l'\nresults = 'none'\n\
+        let all = "[control]\nmax_connections = 9\nmax_head = '5KiB'\nmax_body = '1MiB'\nrequest_timeout = '2s'\n\
+                   [log]\nlevel = 'error'\nformat = 'json'\nfile = '/l'\nresults = 'none'\n\
                    [persistence]\nkeep_results = '1h'\nkeep_notifications = '2h'\n\
                    [notify]\nflap_changes = 1\nflap_window = '1m'\nparent_wait = '1m'\nhost = 'h'\n\
                    [shutdown]\ngrace = '1s'\n[probe]\narbiters = 3";

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Client::targets(..) -> awc -> UnixConnector -> control.sock
-//!            '<- Ok(types of api) | NotReachable | PermissionDenied | Refused(ProblemDetails) | TimedOut | Protocol
+//!            '<- Ok(types of api) | NotReachable | PermissionDenied | OnlyReads | Refused(ProblemDetails) | TimedOut | Protocol
 //! ```
 //!
 //! A fresh connection per request: requests are rare, and a daemon that was restarted meanwhile is met as it is now.
@@ -65,6 +65,17 @@ pub enum ClientError {
         /// The socket.
         socket: PathBuf,
     },
+    /// Only the read-only socket can be reached, and more was asked for than reading.
+    #[error(
+        "you may only look: {} is for root and its group, and {}, which you may use, only reads; ask for membership in \
+         the group that owns the first, or use sudo", socket.display(), read_only.display()
+    )]
+    OnlyReads {
+        /// The control socket.
+        socket: PathBuf,
+        /// The one that can be reached.
+        read_only: PathBuf,
+    },
     /// The daemon said no.
     #[error("{}", .0.detail)]
     Refused(Box<ProblemDetails>),
@@ -88,6 +99,8 @@ pub enum ClientError {
 pub struct Client {
     http: awc::Client,
     socket: PathBuf,
+    /// The read-only socket, for whoever may not use the other one.
+    read_only: Option<(awc::Client, PathBuf)>,
 }
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, awc::error::PayloadError>>>>;
@@ -97,9 +110,14 @@ impl Client {
     #[must_use]
     pub fn new(socket: impl Into<PathBuf>) -> Client {
         let socket = socket.into();
-        let connector = awc::Connector::new().connector(UnixConnector(socket.clone())).limit(0);
-        let http = awc::Client::builder().disable_timeout().disable_redirects().connector(connector).finish();
-        Client { http, socket }
+        Client { http: http(&socket), socket, read_only: None }
+    }
+
+    /// The same, which reads from the read-only socket where the other one cannot be used.
+    #[must_use]
+    pub fn or_read_only(mut self, socket: Option<PathBuf>) -> Client {
+        self.read_only = socket.map(|socket| (http(&socket), socket));
+        self
     }
 
     /// The socket that it speaks to.
@@ -289,15 +307,27 @@ impl Client {
         let body = body.map(serde_json::to_vec).transpose().map_err(|e| self.protocol(&doing, e))?;
         // awc writes a lone `?` for a query without conditions: leave it out.
         let url = format!("http://skypunch{path}");
-        let bare = self.http.request(method.clone(), &url);
-        let with_query = self.http.request(method, &url).query(query).map_err(|e| self.protocol(&doing, e))?;
-        let has_query = with_query.get_uri().query().is_some_and(|q| !q.is_empty());
-        let request = if has_query { with_query } else { bare }.no_decompress().force_close();
-        let sent = match body {
-            Some(json) => request.content_type("application/json").send_body(json).await,
-            None => request.send().await,
+        let send = async |http: &awc::Client| {
+            let bare = http.request(method.clone(), &url);
+            let with_query = http.request(method.clone(), &url).query(query).map_err(|e| self.protocol(&doing, e))?;
+            let has_query = with_query.get_uri().query().is_some_and(|q| !q.is_empty());
+            let request = if has_query { with_query } else { bare }.no_decompress().force_close();
+            let sent = match body.clone() {
+                Some(json) => request.content_type("application/json").send_body(json).await,
+                None => request.send().await,
+            };
+            sent.map_err(|e| self.send_error(&doing, e))
         };
-        let answer = sent.map_err(|e| self.send_error(&doing, e))?;
+        let answer = match (send(&self.http).await, &self.read_only) {
+            (Err(e), Some((http, read_only))) if matches!(e, ClientError::PermissionDenied { .. }) => {
+                if method != Method::GET {
+                    return Err(self.only_reads(read_only, e));
+                }
+                // Who may use neither hears of the one that is for everything.
+                send(http).await.map_err(|other| if may_not(&other) { e } else { other })?
+            }
+            (answer, _) => answer?,
+        };
         let status = answer.status();
         let stream: Body = Box::pin(answer);
         if status.is_success() {
@@ -307,6 +337,14 @@ impl Client {
         let details = serde_json::from_slice::<ProblemDetails>(&bytes)
             .unwrap_or_else(|_| ProblemDetails::new(status.as_u16(), format!("{doing} was answered with {status}")));
         Err(ClientError::Refused(Box::new(details)))
+    }
+
+    /// Why a change was not even tried.
+    fn only_reads(&self, read_only: &Path, denied: ClientError) -> ClientError {
+        match std::os::unix::net::UnixStream::connect(read_only) {
+            Ok(_) => ClientError::OnlyReads { socket: self.socket.clone(), read_only: read_only.to_owned() },
+            Err(_) => denied,
+        }
     }
 
     fn protocol(&self, doing: &str, source: impl Into<Box<dyn std::error::Error>>) -> ClientError {
@@ -326,6 +364,15 @@ impl Client {
             other => self.protocol(doing, other.to_string()),
         }
     }
+}
+
+fn may_not(error: &ClientError) -> bool {
+    matches!(error, ClientError::PermissionDenied { .. } | ClientError::NotReachable { .. })
+}
+
+fn http(socket: &Path) -> awc::Client {
+    let connector = awc::Connector::new().connector(UnixConnector(socket.to_owned())).limit(0);
+    awc::Client::builder().disable_timeout().disable_redirects().connector(connector).finish()
 }
 
 fn target_path(target: &TargetRef, rest: &str) -> String {
