@@ -279,6 +279,15 @@ pub fn bind_health(listen: SocketAddr) -> Result<TcpListener, PlaceError> {
     })
 }
 
+/// No core dump of this process, and no other process of its user may look into its memory: passwords are in it. Root may.
+pub fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Where a sandbox forbids one of them, the other one does it.
+    let _limit = setrlimit(Resource::Core, none);
+    let _flag = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
 /// Raises the limit on file descriptors to what the service manager allows; gives the limit in force.
 #[must_use]
 pub fn raise_descriptor_limit() -> Option<u64> {

@@ -8,7 +8,9 @@
 //! A fresh connection per request: requests are rare, and a daemon that was restarted meanwhile is met as it is now.
 
 mod backup;
+mod connect;
 mod credentials;
+mod lines;
 mod notifiers;
 
 use std::future::Future;
@@ -17,10 +19,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use actix_rt::net::UnixStream;
-use actix_service::Service;
-use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
-use awc::http::{Method, Uri};
+use awc::http::Method;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
@@ -28,14 +27,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use self::backup::BackupLines;
+use self::connect::{CONNECT_LIMIT, http};
+pub use self::lines::Lines;
 use super::api::{
     ApplyReport, ApplyRequest, Exported, HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary,
     ProblemDetails, Reloaded, Removed, Status, Stopping, TargetDetail, TargetFilter, TargetRef, TargetSummary,
     TestLine, WatchLine, WatchQuery,
 };
 
-/// A Unix socket connects at once or not at all, unless its queue of waiting callers is full.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// From the request to the end of the answer; a reload of 100,000 targets takes a few seconds. Streams have no limit.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// A daemon that takes longer to say how it is hangs, and who asks wants to know that soon.
@@ -370,11 +369,6 @@ fn may_not(error: &ClientError) -> bool {
     matches!(error, ClientError::PermissionDenied { .. } | ClientError::NotReachable { .. })
 }
 
-fn http(socket: &Path) -> awc::Client {
-    let connector = awc::Connector::new().connector(UnixConnector(socket.to_owned())).limit(0);
-    awc::Client::builder().disable_timeout().disable_redirects().connector(connector).finish()
-}
-
 fn target_path(target: &TargetRef, rest: &str) -> String {
     format!("/v1/targets/{}{rest}", target.segment())
 }
@@ -392,82 +386,6 @@ async fn read_all(mut body: Body) -> Result<Vec<u8>, Box<dyn std::error::Error>>
         }
     }
     Ok(all)
-}
-
-/// A stream of JSON values, one a line, as they arrive.
-pub struct Lines<T> {
-    client: Client,
-    doing: String,
-    body: Body,
-    buffer: BytesMut,
-    ended: bool,
-    kind: std::marker::PhantomData<T>,
-}
-
-impl<T: DeserializeOwned> Lines<T> {
-    /// The next value; `None` when the daemon has ended the stream.
-    ///
-    /// # Errors
-    /// A cut connection, or a line that is not such a value; the stream has ended then.
-    pub async fn next(&mut self) -> Option<Result<T, ClientError>> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
-                let line = self.buffer.split_to(end + 1);
-                if line.trim_ascii().is_empty() {
-                    continue; // a sign of life
-                }
-                return Some(self.parse(&line));
-            }
-            if self.ended {
-                let rest = self.buffer.split();
-                return if rest.trim_ascii().is_empty() { None } else { Some(self.parse(&rest)) };
-            }
-            match self.body.next().await {
-                Some(Ok(chunk)) if self.buffer.len() + chunk.len() <= MAX_LINE_BYTES => {
-                    self.buffer.extend_from_slice(&chunk);
-                }
-                Some(Ok(_)) => return Some(self.fail(format!("a line is longer than {MAX_LINE_BYTES} bytes"))),
-                Some(Err(e)) => return Some(self.fail(e.to_string())),
-                None => self.ended = true,
-            }
-        }
-    }
-
-    fn parse(&mut self, line: &[u8]) -> Result<T, ClientError> {
-        match serde_json::from_slice(line) {
-            Ok(value) => Ok(value),
-            Err(e) => self.fail(e.to_string()),
-        }
-    }
-
-    fn fail<V>(&mut self, what: String) -> Result<V, ClientError> {
-        self.ended = true;
-        self.buffer.clear();
-        Err(self.client.protocol(&self.doing, what))
-    }
-}
-
-/// Connects to the socket, whatever the URL's host is.
-#[derive(Debug, Clone)]
-struct UnixConnector(PathBuf);
-
-impl Service<ConnectInfo<Uri>> for UnixConnector {
-    type Response = Connection<Uri, UnixStream>;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
-
-    actix_service::always_ready!();
-
-    fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let socket = self.0.clone();
-        Box::pin(async move {
-            match tokio::time::timeout(CONNECT_LIMIT, UnixStream::connect(&socket)).await {
-                Ok(Ok(stream)) => Ok(Connection::new(info.request().clone(), stream)),
-                Ok(Err(e)) => Err(ConnectError::Io(e)),
-                Err(_) => Err(ConnectError::Io(io::ErrorKind::TimedOut.into())),
-            }
-        })
-    }
 }
 
 #[cfg(test)]
