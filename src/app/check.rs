@@ -81,7 +81,7 @@ fn look(settings: &Settings, targets_file: Option<&Path>) -> Findings {
         control.group.as_ref().map(|group| ("control.group", group)),
         control.read.as_ref().map(|read| ("control.read_group", &read.group)),
     ];
-    let unknown = groups.into_iter().flatten().filter_map(|(key, group)| super::place::group_id(key, group).err());
+    let unknown = groups.into_iter().flatten().filter_map(|(key, group)| super::socket::group_id(key, group).err());
     found.wrong.extend(unknown.map(|e| with_causes(&e)));
     found.wrong.extend(settings.log.file.as_deref().and_then(log_file_problem));
     found.wrong.extend(settings.secrets.folders.iter().filter_map(|f| folder_problem(f)));

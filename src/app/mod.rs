@@ -21,6 +21,7 @@ mod notifying;
 pub mod place;
 mod reload;
 mod restore;
+mod socket;
 mod startup;
 mod stop;
 mod targets;
@@ -88,14 +89,16 @@ fn run_logged(
     let lock = place::lock_state(&settings.state.dir)?;
     let control = &settings.control;
     let group = control.group.as_ref().map(|g| ("control.group", g));
-    let (listener, socket) = place::bind_socket(&control.socket, "control.socket", group)?;
+    let (listener, control_socket) = socket::bind_socket(&control.socket, "control.socket", group)?;
     let read = control.read.as_ref().map(|read| {
         let group = Some(("control.read_group", &read.group));
-        place::bind_socket(&read.socket, "control.read_socket", group)
+        socket::bind_socket(&read.socket, "control.read_socket", group)
     });
     let (read_listener, read_socket) = read.transpose()?.unzip();
-    let doors =
-        Doors { all: (listener, socket.gid), read_only: read_listener.zip(read_socket.as_ref().map(|s| s.gid)) };
+    let doors = Doors {
+        all: (listener, control_socket.gid),
+        read_only: read_listener.zip(read_socket.as_ref().map(|s| s.gid)),
+    };
     let health = settings.http.listen.map(place::bind_health).transpose()?;
     let mut opened = startup::open(settings, &clock, log)?;
     let (catalogue, problems) = notifying::catalogue(settings);
@@ -134,7 +137,7 @@ fn run_logged(
         lock.keep();
         Ok::<_, Box<dyn std::error::Error>>(daemon.until_stopped().await)
     })?;
-    drop((socket, read_socket));
+    drop((control_socket, read_socket));
     drop(lock);
     Ok(code)
 }

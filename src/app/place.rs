@@ -5,16 +5,9 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::actors::control::clear_stale_socket;
-use crate::config::Group;
-
-/// So many callers may wait to be accepted; the kernel allows at most net.core.somaxconn.
-const BACKLOG: i32 = 4096;
 
 /// Why the daemon cannot take its place. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -152,7 +145,7 @@ fn check_closed(dir: &Path) -> Result<(), PlaceError> {
 }
 
 /// Refuses a folder in which anybody could put something else in the place of what is ours.
-fn check_not_open(dir: &Path) -> Result<(), PlaceError> {
+pub(super) fn check_not_open(dir: &Path) -> Result<(), PlaceError> {
     let open = mode(dir);
     if open & 0o1002 == 0o0002 {
         let what = "may be written by everybody";
@@ -173,100 +166,12 @@ pub fn make_folder(dir: &Path, key: &'static str) -> Result<(), PlaceError> {
     make_folder_with(dir, key, 0o750)
 }
 
-fn make_folder_with(dir: &Path, key: &'static str, mode: u32) -> Result<(), PlaceError> {
+pub(super) fn make_folder_with(dir: &Path, key: &'static str, mode: u32) -> Result<(), PlaceError> {
     DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(|source| PlaceError::Folder {
         path: dir.to_owned(),
         key,
         source,
     })
-}
-
-/// A socket; the file goes when this is dropped.
-#[derive(Debug)]
-pub struct ControlSocket {
-    path: PathBuf,
-    /// The socket's group, whose members may call.
-    pub gid: u32,
-}
-
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        // A file that is gone already is as good.
-        let _gone = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Binds a socket of ours with mode 0660. A stale one is replaced, a live one never.
-///
-/// Nobody else can connect before owner, group and mode are right: it begins with mode 0600.
-///
-/// # Errors
-/// The folder cannot be made or is open to all, the path is taken, there is no such group or it is not for us to give.
-pub fn bind_socket(
-    path: &Path,
-    key: &'static str,
-    group: Option<(&str, &Group)>,
-) -> Result<(UnixListener, ControlSocket), PlaceError> {
-    let gid = group.map(|(key, group)| group_id(key, group)).transpose()?;
-    if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-        // Who may call is decided by the socket; the folder lets them come to it.
-        make_folder_with(dir, key, 0o755)?;
-        check_not_open(dir)?;
-    }
-    clear_stale_socket(path, key).map_err(PlaceError::Socket)?;
-    let failed = |e: std::io::Error| {
-        let mend = if e.kind() == std::io::ErrorKind::PermissionDenied {
-            "let this user write in its folder, or "
-        } else {
-            ""
-        };
-        PlaceError::Socket(format!("the socket {} cannot be bound: {e}; {mend}set {key}", path.display()))
-    };
-    let listener = bind_closed(path).map_err(|e| failed(e.into()))?;
-    let mut socket = ControlSocket { path: path.to_owned(), gid: 0 };
-    if let (Some((key, group)), Some(gid)) = (group, gid) {
-        std::os::unix::fs::lchown(path, None, Some(gid)).map_err(|e| {
-            let shown = group.as_str();
-            PlaceError::Socket(format!(
-                "{key}: the socket {} cannot be given to the group `{shown}`: {e}; make the daemon's user a member \
-                 (usermod -aG {shown} USER) and start it anew, or write another group",
-                path.display()
-            ))
-        })?;
-    }
-    std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
-    socket.gid = std::fs::symlink_metadata(path).map_err(failed)?.gid();
-    Ok((listener, socket))
-}
-
-/// Binds a socket that is for its owner alone.
-fn bind_closed(path: &Path) -> rustix::io::Result<UnixListener> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-    let address = SocketAddrUnix::new(path)?;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // Linux makes the file with the mode of the socket, less the umask.
-    rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
-    rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    Ok(UnixListener::from(socket))
-}
-
-/// The number of a group.
-///
-/// # Errors
-/// There is none of that name.
-pub fn group_id(key: &str, group: &Group) -> Result<u32, PlaceError> {
-    let shown = group.as_str();
-    let wrong = |why: String| PlaceError::Socket(format!("{key}: {why}"));
-    match nix::unistd::Group::from_name(shown) {
-        Ok(Some(found)) => Ok(found.gid.as_raw()),
-        Ok(None) => shown.parse().map_err(|_| {
-            wrong(format!(
-                "there is no group `{shown}` on this machine: make it (groupadd --system {shown}), or write another"
-            ))
-        }),
-        Err(e) => Err(wrong(format!("the group `{shown}` cannot be looked up: {e}; write its number instead"))),
-    }
 }
 
 /// Binds the address where `/healthz` and `/metrics` are served.
@@ -340,22 +245,5 @@ mod tests {
         assert!(refused.contains("state.db may be read by everybody") && refused.contains("chmod o-rw"), "{refused}");
         set(&state_db, 0o640);
         drop(lock_state(dir.path()).unwrap());
-    }
-
-    #[test]
-    fn a_stale_socket_is_replaced_and_a_live_one_never() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("run/control.sock");
-        let bind = || bind_socket(&path, "control.socket", None);
-        let (listener, socket) = bind().unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert!(bind().unwrap_err().to_string().contains("already"));
-        drop(listener);
-        std::mem::forget(socket); // as after kill -9: the file stays
-        let (_listener, socket) = bind().unwrap();
-        drop(socket);
-        assert!(!path.exists());
-        std::fs::write(&path, "x").unwrap();
-        assert!(bind().unwrap_err().to_string().contains("no socket"));
     }
 }

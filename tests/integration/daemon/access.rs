@@ -174,7 +174,7 @@ fn who_reaches_a_socket_that_was_opened_to_all_is_refused_all_the_same() {
 }
 
 #[test]
-fn a_group_that_is_not_there_or_not_ours_is_refused_at_start() {
+fn a_group_that_is_not_there_is_refused_at_start() {
     let place = Place::new();
     let with = |name: &str, group: &str| {
         let mut setup = place.setup();
@@ -183,15 +183,46 @@ fn a_group_that_is_not_there_or_not_ours_is_refused_at_start() {
     };
     assert_refused(&with("GROUP", "no-such-group"), &["control.group", "no group `no-such-group`", "groupadd"]);
     assert_refused(&with("READ_GROUP", "no-such-group"), &["control.read_group", "no group `no-such-group`"]);
-    // A user can give a file to the own groups only.
-    mode(place.dir.path(), 0o777);
-    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(str::to_owned).to_vec();
-    let setup = Setup { wrapper: user, ..with("READ_GROUP", "47802") };
-    std::fs::remove_dir_all(place.path("run")).unwrap_or_default();
-    assert_refused(&setup, &["control.read_group", "cannot be given to the group `47802`", "usermod -aG"]);
-    assert!(!place.path("run/control.sock").exists() && !place.path("run/read.sock").exists());
     // A folder that everybody may write in is no place for a socket.
     std::fs::create_dir_all(place.path("run")).unwrap();
     mode(&place.path("run"), 0o777);
     assert_refused(&place.setup(), &["may be written by everybody", "chmod o-w"]);
+}
+
+#[test]
+fn no_other_process_of_its_user_looks_into_the_daemon() {
+    assert!(rustix::process::geteuid().is_root(), "this test changes users: run it as root");
+    let place = Place::new();
+    mode(place.dir.path(), 0o777);
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(str::to_owned).to_vec();
+    let daemon = Setup { wrapper: user.clone(), ..place.setup() }.start();
+    for name in ["environ", "maps"] {
+        let path = format!("/proc/{}/{name}", daemon.pid());
+        let read = Command::new(&user[0]).args(&user[1..]).args(["cat", &path]).output().unwrap();
+        assert!(!read.status.success() && read.stdout.is_empty(), "{name} can be read");
+        assert!(!std::fs::read(&path).unwrap().is_empty(), "root may");
+    }
+    // It still finds its own way in /proc.
+    assert!(daemon.status()["descriptors"]["open"].as_i64() > Some(3));
+}
+
+/// A daemon that is neither root nor a member can give its sockets to no group: an access control list names it.
+#[test]
+fn a_daemon_that_is_no_member_lets_the_group_in_all_the_same() {
+    let place = Place::new();
+    let setup = setup(&place);
+    mode(place.dir.path(), 0o777);
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(str::to_owned).to_vec();
+    let daemon = Setup { wrapper: user, ..setup }.start();
+    for name in ["control.sock", "read.sock"] {
+        let meta = std::fs::metadata(daemon.socket.with_file_name(name)).unwrap();
+        assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (65534, 65534, 0o660), "{name}");
+    }
+    assert_eq!(ctl(&place, &daemon, MEMBER, &["reload"]).0, Some(0));
+    assert_eq!(ctl(&place, &daemon, READER, &["targets"]).0, Some(0));
+    assert_eq!(ctl(&place, &daemon, READER, &["reload"]).0, Some(1));
+    for who in [STRANGER, Who { gid: 65534, further: None }] {
+        let (code, said) = ctl(&place, &daemon, who, &["status"]);
+        assert!(code == Some(3) && said.contains("you may not use"), "{who:?}: {said}");
+    }
 }
