@@ -139,22 +139,93 @@ impl SecretPolicy {
             return Err(SecretError::NotAllowed(shown(), key));
         }
         let unreadable = |e| SecretError::Unreadable(shown(), e);
-        // Resolve links first, so that one inside an allowed folder cannot lead out of it.
+        // What counts is where the file that is read really is: no link inside an allowed folder leads out of it, also not
+        // one that is put there at this very moment.
         if !folders.iter().any(|f| path.starts_with(f)) {
             return Err(SecretError::NotAllowed(shown(), key));
         }
-        let real = path.canonicalize().map_err(unreadable)?;
-        let inside = folders.iter().filter_map(|f| f.canonicalize().ok()).any(|f| real.starts_with(f));
-        if !inside {
+        let found = FoundFile::at(path).map_err(unreadable)?;
+        if !found.is_below(folders) {
             return Err(SecretError::NotAllowed(shown(), key));
         }
-        let (bytes, _) = read_regular(&real, MAX_SECRET_BYTES).map_err(|e| match e.kind() {
+        let bytes = found.read(MAX_SECRET_BYTES).map_err(|e| match e.kind() {
             io::ErrorKind::FileTooLarge => SecretError::NotText(shown()),
             _ => unreadable(e),
         })?;
         let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText(shown()))?;
         let value = text.strip_suffix('\n').unwrap_or(&text);
         Ok(Secret::new(value.strip_suffix('\r').unwrap_or(value)))
+    }
+}
+
+/// A regular file, found but not opened for reading yet: where it really is, is known before, and stays so.
+#[derive(Debug)]
+pub struct FoundFile {
+    handle: std::fs::File,
+    /// What is known of it.
+    pub meta: std::fs::Metadata,
+    /// Its path without any link.
+    pub real: PathBuf,
+}
+
+impl FoundFile {
+    /// Follows links.
+    ///
+    /// # Errors
+    /// When it is not there, or not regular.
+    pub fn at(path: &Path) -> io::Result<FoundFile> {
+        use rustix::fs::{Mode, OFlags};
+        // Names the file without opening it: neither a FIFO nor a device notices.
+        let handle = std::fs::File::from(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?);
+        let meta = handle.metadata()?;
+        regular(&meta)?;
+        let real = std::fs::read_link(by_handle(&handle))?;
+        Ok(FoundFile { handle, meta, real })
+    }
+
+    /// Whether it lies in one of these folders, or below.
+    #[must_use]
+    pub fn is_below(&self, folders: &[PathBuf]) -> bool {
+        folders.iter().filter_map(|f| f.canonicalize().ok()).any(|f| self.real.starts_with(f))
+    }
+
+    /// Whether everybody on this machine may read it: then nobody gains by having it read by us.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        let may = |meta: &std::fs::Metadata, bit| meta.permissions().mode() & bit != 0;
+        let mut folders = self.real.ancestors().skip(1);
+        may(&self.meta, 0o004) && folders.all(|dir| std::fs::metadata(dir).is_ok_and(|meta| may(&meta, 0o001)))
+    }
+
+    /// Its content, of at most `most` bytes.
+    ///
+    /// # Errors
+    /// When it is too large ([`io::ErrorKind::FileTooLarge`]) or not readable.
+    pub fn read(&self, most: u64) -> io::Result<Vec<u8>> {
+        read_bounded(std::fs::File::open(by_handle(&self.handle))?, most)
+    }
+}
+
+fn by_handle(handle: &std::fs::File) -> PathBuf {
+    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(handle)).into()
+}
+
+fn regular(meta: &std::fs::Metadata) -> io::Result<()> {
+    match meta.is_file() {
+        true => Ok(()),
+        false if meta.is_dir() => Err(io::Error::other("it is a directory, not a file")),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
+fn read_bounded(file: std::fs::File, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match file.take(most + 1).read_to_end(&mut bytes)? {
+        n if n as u64 > most => {
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} KiB", most / 1024)))
+        }
+        _ => Ok(bytes),
     }
 }
 
@@ -165,23 +236,12 @@ impl SecretPolicy {
 /// When it is not there, not regular, too large ([`io::ErrorKind::FileTooLarge`]) or not readable.
 pub fn read_regular(path: &Path, most: u64) -> io::Result<(Vec<u8>, std::fs::Metadata)> {
     use rustix::fs::OFlags;
-    let regular = |meta: &std::fs::Metadata| match meta.is_file() {
-        true => Ok(()),
-        false if meta.is_dir() => Err(io::Error::other("it is a directory, not a file")),
-        false => Err(io::Error::other("it is not a regular file")),
-    };
     regular(&std::fs::metadata(path)?)?; // opening a device may already do something
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let meta = file.metadata()?;
     regular(&meta)?;
-    let mut bytes = Vec::new();
-    match file.take(most + 1).read_to_end(&mut bytes)? {
-        n if n as u64 > most => {
-            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} KiB", most / 1024)))
-        }
-        _ => Ok((bytes, meta)),
-    }
+    Ok((read_bounded(file, most)?, meta))
 }
 
 #[cfg(test)]
@@ -208,6 +268,64 @@ mod tests {
         assert!(matches!(get("link"), Err(SecretError::NotAllowed(..))));
         assert!(matches!(get("../outside"), Err(SecretError::NotAllowed(..))));
         assert!(matches!(get("missing"), Err(SecretError::Unreadable(..))));
+    }
+
+    #[test]
+    fn a_link_that_is_exchanged_meanwhile_leads_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let allowed = dir.path().join("in");
+        std::fs::create_dir(&allowed).unwrap();
+        std::fs::write(allowed.join("token"), "inside").unwrap();
+        std::fs::write(dir.path().join("outside"), "outside").unwrap();
+        let policy = SecretPolicy { folders: vec![allowed.clone()], ..SecretPolicy::default() };
+        let link = allowed.join("link");
+        std::os::unix::fs::symlink(allowed.join("token"), &link).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let next = allowed.join("next");
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for to in [dir.path().join("outside"), allowed.join("token")] {
+                        std::os::unix::fs::symlink(to, &next).unwrap();
+                        std::fs::rename(&next, &link).unwrap();
+                    }
+                }
+            });
+            let secret = Secret::new(format!("${{file:{}}}", link.display()));
+            let (mut read, mut refused) = (0, 0);
+            for _ in 0..20_000 {
+                match policy.resolve(&secret) {
+                    Ok(value) => {
+                        assert_eq!(value.expose(), "inside");
+                        read += 1;
+                    }
+                    Err(SecretError::NotAllowed(..)) => refused += 1,
+                    Err(e) => panic!("{e}"),
+                }
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(read > 0 && refused > 0, "it was exchanged while it was read: {read}, {refused}");
+        });
+    }
+
+    #[test]
+    fn public_is_what_everybody_may_read_where_it_really_is() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (closed, file) = (dir.path().join("closed"), dir.path().join("closed/ca.pem"));
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::write(&file, "x").unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let public = |path: &Path| FoundFile::at(path).unwrap().is_public();
+        for (folder, mode, whether) in [(0o755, 0o644, true), (0o750, 0o644, false), (0o755, 0o640, false)] {
+            set(dir.path(), 0o755);
+            set(&closed, folder);
+            set(&file, mode);
+            assert_eq!((public(&file), public(&link)), (whether, whether), "{folder:o} {mode:o}");
+        }
+        assert!(FoundFile::at(&file).unwrap().is_below(&[closed]));
     }
 
     #[test]

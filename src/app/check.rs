@@ -77,6 +77,13 @@ fn look(settings: &Settings, targets_file: Option<&Path>) -> Findings {
     if let Err(e) = startup::database_url(settings) {
         found.wrong.push(with_causes(e.as_ref()));
     }
+    let control = &settings.control;
+    let groups = [
+        control.group.as_ref().map(|group| ("control.group", group)),
+        control.read.as_ref().map(|read| ("control.read_group", &read.group)),
+    ];
+    let unknown = groups.into_iter().flatten().filter_map(|(key, group)| super::socket::group_id(key, group).err());
+    found.wrong.extend(unknown.map(|e| with_causes(&e)));
     found.wrong.extend(settings.log.file.as_deref().and_then(log_file_problem));
     found.wrong.extend(settings.secrets.folders.iter().filter_map(|f| folder_problem(f)));
     let (catalogue, problems) = super::notifying::catalogue(settings);

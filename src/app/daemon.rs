@@ -1,5 +1,6 @@
 //! The running daemon: everything is made and comes together here.
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::startup::{self, Known, Opened};
 use super::stop::Signals;
 use super::watchdog;
 use crate::actors::control::{
-    About, Access, Backups, Context as ControlContext, Reload, RunStateCell, serve, serve_health,
+    About, Access, Backups, Context as ControlContext, Door, Reload, RunStateCell, Served, serve, serve_health,
 };
 use crate::actors::databases::{Connector, Database, LocalDatabase, LocalQuery};
 use crate::actors::identity::{Identities, Sweeper};
@@ -34,6 +35,12 @@ use crate::model::notifier::TypeCheck;
 use crate::net::EgressSource;
 use crate::notify::catalogue::Catalogue;
 
+/// The sockets on which it is spoken to, each with the group whose members may.
+pub(super) struct Doors {
+    pub(super) all: (UnixListener, u32),
+    pub(super) read_only: Option<(UnixListener, u32)>,
+}
+
 /// The running daemon.
 pub(super) struct Daemon {
     pub(super) log: Logger,
@@ -46,6 +53,7 @@ pub(super) struct Daemon {
     pub(super) connector: Arc<Connector>,
     pub(super) notifier: Addr<NotifierActor>,
     pub(super) identities: Arc<Identities>,
+    pub(super) doors: Vec<Served>,
     pub(super) servers: Vec<actix_web::dev::ServerHandle>,
     pub(super) arbiters: Vec<Arbiter>,
     pub(super) signals: Signals,
@@ -64,9 +72,8 @@ impl Daemon {
         guard: Arc<LogGuard>,
         opened: Opened,
         known: Known,
-        listener: std::os::unix::net::UnixListener,
+        doors: Doors,
         health: Option<std::net::TcpListener>,
-        socket_gid: u32,
         catalogue: Arc<Catalogue>,
     ) -> Result<Daemon, Box<dyn std::error::Error>> {
         let signals = Signals::install()?;
@@ -187,6 +194,7 @@ impl Daemon {
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let (manager, grace) = (Manager::new(log.clone()), Grace::new(settings.shutdown.grace));
         let (reload, reloads) = mpsc::unbounded_channel();
+        let (limits, limits_in_force) = watch::channel(settings.control.limits);
         let reloader = Reloader {
             file: config,
             settings: settings.clone(),
@@ -201,9 +209,11 @@ impl Daemon {
             egress,
             identities: Arc::clone(&identities),
             grace: grace.clone(),
+            limits,
         };
         actix_rt::spawn(reloader.run(reloads));
         let shown = Arc::clone(&board);
+        let uid = rustix::process::geteuid().as_raw();
         let context = Arc::new(ControlContext {
             board,
             clock: clock.clone(),
@@ -222,7 +232,7 @@ impl Daemon {
             reload: reload.clone(),
             log_dropped: Arc::new(guard.lost_counter()),
             backups: Backups::new(Arc::clone(&connector), settings.state.dir.join("state.db")),
-            access: Access { uid: rustix::process::geteuid().as_raw(), gid: socket_gid },
+            uid,
             types,
             catalogue,
             notifier: notifier.clone(),
@@ -237,9 +247,14 @@ impl Daemon {
             },
         });
         let mut servers = Vec::new();
-        let control = serve(listener, &context)?;
-        servers.push(control.handle());
-        actix_rt::spawn(control);
+        let mut doors_served = Vec::new();
+        let (listener, gid) = doors.all;
+        let all = Door { access: Access { uid, gid }, reads_only: false };
+        doors_served.push(serve(listener, all, &limits_in_force, &context)?);
+        if let Some((listener, gid)) = doors.read_only {
+            let read_only = Door { access: Access { uid, gid }, reads_only: true };
+            doors_served.push(serve(listener, read_only, &limits_in_force, &context)?);
+        }
         if let Some(listener) = health {
             let health = serve_health(listener, &context)?;
             servers.push(health.handle());
@@ -263,6 +278,7 @@ impl Daemon {
             connector,
             notifier,
             identities,
+            doors: doors_served,
             servers,
             arbiters: arbiters.into_iter().chain([notifying]).collect(),
             signals,

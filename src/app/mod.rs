@@ -21,6 +21,7 @@ mod notifying;
 pub mod place;
 mod reload;
 mod restore;
+mod socket;
 mod startup;
 mod stop;
 mod targets;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use slog::{Logger, error, info};
 
-use self::daemon::Daemon;
+use self::daemon::{Daemon, Doors};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::logging::LogGuard;
@@ -83,9 +84,21 @@ fn run_logged(
     guard: &Arc<LogGuard>,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let clock = Clock::system();
+    crate::net::tls_authorities::allow_authorities_in(settings.secrets.folders.clone());
     let descriptors = place::raise_descriptor_limit();
     let lock = place::lock_state(&settings.state.dir)?;
-    let (listener, socket) = place::bind_socket(&settings.control.socket)?;
+    let control = &settings.control;
+    let group = control.group.as_ref().map(|g| ("control.group", g));
+    let (listener, control_socket) = socket::bind_socket(&control.socket, "control.socket", group)?;
+    let read = control.read.as_ref().map(|read| {
+        let group = Some(("control.read_group", &read.group));
+        socket::bind_socket(&read.socket, "control.read_socket", group)
+    });
+    let (read_listener, read_socket) = read.transpose()?.unzip();
+    let doors = Doors {
+        all: (listener, control_socket.gid),
+        read_only: read_listener.zip(read_socket.as_ref().map(|s| s.gid)),
+    };
     let health = settings.http.listen.map(place::bind_health).transpose()?;
     let mut opened = startup::open(settings, &clock, log)?;
     let (catalogue, problems) = notifying::catalogue(settings);
@@ -116,16 +129,15 @@ fn run_logged(
             Arc::clone(guard),
             opened,
             known,
-            listener,
+            doors,
             health,
-            socket.gid,
             catalogue,
         )
         .await?;
         lock.keep();
         Ok::<_, Box<dyn std::error::Error>>(daemon.until_stopped().await)
     })?;
-    drop(socket);
+    drop((control_socket, read_socket));
     drop(lock);
     Ok(code)
 }

@@ -1,16 +1,13 @@
 //! The daemon's place on the machine: folders, the lock, the socket, the limit on file descriptors.
 
 use std::cell::RefCell;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::actors::control::clear_stale_socket;
 
 /// Why the daemon cannot take its place. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -136,12 +133,7 @@ pub fn lock_state(dir: &Path) -> Result<StateLock, PlaceError> {
 
 /// Refuses a state folder that others could change, and a state.db that others can read: it holds passwords.
 fn check_closed(dir: &Path) -> Result<(), PlaceError> {
-    let mode = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.permissions().mode() & 0o7777);
-    let of_dir = mode(dir);
-    if of_dir & 0o1002 == 0o0002 {
-        let what = "may be written by everybody";
-        return Err(PlaceError::Open { path: dir.to_owned(), what, mode: of_dir, chmod: "o-w" });
-    }
+    check_not_open(dir)?;
     let path = dir.join("state.db");
     match mode(&path) {
         open if open & 0o006 != 0 => {
@@ -152,54 +144,34 @@ fn check_closed(dir: &Path) -> Result<(), PlaceError> {
     }
 }
 
+/// Refuses a folder in which anybody could put something else in the place of what is ours.
+pub(super) fn check_not_open(dir: &Path) -> Result<(), PlaceError> {
+    let open = mode(dir);
+    if open & 0o1002 == 0o0002 {
+        let what = "may be written by everybody";
+        return Err(PlaceError::Open { path: dir.to_owned(), what, mode: open, chmod: "o-w" });
+    }
+    Ok(())
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).map_or(0, |m| m.permissions().mode() & 0o7777)
+}
+
 /// Makes a folder (0750) and those above it.
 ///
 /// # Errors
 /// It cannot be made.
 pub fn make_folder(dir: &Path, key: &'static str) -> Result<(), PlaceError> {
-    DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(|source| PlaceError::Folder {
+    make_folder_with(dir, key, 0o750)
+}
+
+pub(super) fn make_folder_with(dir: &Path, key: &'static str, mode: u32) -> Result<(), PlaceError> {
+    DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(|source| PlaceError::Folder {
         path: dir.to_owned(),
         key,
         source,
     })
-}
-
-/// The control socket; the file goes when this is dropped.
-#[derive(Debug)]
-pub struct ControlSocket {
-    path: PathBuf,
-    /// The socket's group, whose members may call.
-    pub gid: u32,
-}
-
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        // A file that is gone already is as good.
-        let _gone = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Binds the control socket with mode 0660. A stale one is replaced, a live one never.
-///
-/// # Errors
-/// The folder cannot be made, or the path is taken.
-pub fn bind_socket(path: &Path) -> Result<(UnixListener, ControlSocket), PlaceError> {
-    if let Some(dir) = path.parent() {
-        make_folder(dir, "control.socket")?;
-    }
-    clear_stale_socket(path).map_err(PlaceError::Socket)?;
-    let failed = |e: std::io::Error| {
-        let mend = if e.kind() == std::io::ErrorKind::PermissionDenied {
-            "let this user write in its folder, or "
-        } else {
-            ""
-        };
-        PlaceError::Socket(format!("the socket {} cannot be bound: {e}; {mend}set control.socket", path.display()))
-    };
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
-    let gid = std::fs::metadata(path).map_err(failed)?.gid();
-    Ok((listener, ControlSocket { path: path.to_owned(), gid }))
 }
 
 /// Binds the address where `/healthz` and `/metrics` are served.
@@ -210,6 +182,15 @@ pub fn bind_health(listen: SocketAddr) -> Result<TcpListener, PlaceError> {
     TcpListener::bind(listen).map_err(|e| {
         PlaceError::Socket(format!("http.listen {listen} cannot be bound: {e}; choose another port or leave it out"))
     })
+}
+
+/// No core dump of this process, and no other process of its user may look into its memory: passwords are in it. Root may.
+pub fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Where a sandbox forbids one of them, the other one does it.
+    let _limit = setrlimit(Resource::Core, none);
+    let _flag = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Raises the limit on file descriptors to what the service manager allows; gives the limit in force.
@@ -225,6 +206,8 @@ pub fn raise_descriptor_limit() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+
     use super::*;
 
     #[test]
@@ -264,21 +247,5 @@ mod tests {
         assert!(refused.contains("state.db may be read by everybody") && refused.contains("chmod o-rw"), "{refused}");
         set(&state_db, 0o640);
         drop(lock_state(dir.path()).unwrap());
-    }
-
-    #[test]
-    fn a_stale_socket_is_replaced_and_a_live_one_never() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("run/control.sock");
-        let (listener, socket) = bind_socket(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert!(bind_socket(&path).unwrap_err().to_string().contains("already"));
-        drop(listener);
-        std::mem::forget(socket); // as after kill -9: the file stays
-        let (_listener, socket) = bind_socket(&path).unwrap();
-        drop(socket);
-        assert!(!path.exists());
-        std::fs::write(&path, "x").unwrap();
-        assert!(bind_socket(&path).unwrap_err().to_string().contains("no socket"));
     }
 }

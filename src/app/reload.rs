@@ -25,13 +25,17 @@ use crate::actors::watcher::{LookNow, Watcher};
 use crate::board::Board;
 use crate::board::health::ReloadHealth;
 use crate::clock::Clock;
-use crate::config::{self, Settings};
+use crate::config::{self, ControlLimits, Settings};
 use crate::logging::LogGuard;
 use crate::model::egress::EgressPolicy;
 use crate::model::outbox::Rules;
 
 /// The settings that change while the daemon runs; all others need a restart.
-pub const LIVE: [&str; 13] = [
+pub const LIVE: [&str; 17] = [
+    "control.max_connections",
+    "control.max_head",
+    "control.max_body",
+    "control.request_timeout",
     "log.level",
     "log.format",
     "log.file",
@@ -107,6 +111,8 @@ pub struct Reloader {
     pub identities: Arc<Identities>,
     /// How long a stop may take.
     pub grace: Grace,
+    /// What callers of the control sockets may take.
+    pub limits: watch::Sender<ControlLimits>,
 }
 
 impl Reloader {
@@ -157,6 +163,7 @@ impl Reloader {
             differing.into_iter().map(str::to_owned).partition(|key| LIVE.contains(&key.as_str()));
         self.pruner.do_send(SetKeep(keep(&new)));
         self.rules.send_modify(|rules| notifying::set_rules(rules, &new.notify));
+        self.limits.send_replace(new.control.limits);
         if new.egress != self.settings.egress {
             self.egress.send_replace(Arc::new(new.egress.clone()));
             self.identities.egress_changed();
@@ -196,6 +203,7 @@ fn differing(old: &Settings, new: &Settings) -> Vec<&'static str> {
 
 /// Takes over what is in force of `new`.
 fn adopt(settings: &mut Settings, new: Settings) {
+    settings.control.limits = new.control.limits;
     settings.log = new.log;
     settings.egress = new.egress;
     settings.persistence.keep_results = new.persistence.keep_results;
@@ -227,7 +235,8 @@ mod tests {
 
     #[test]
     fn what_is_live_is_adopted_and_nothing_else() {
-        let all = "[log]\nlevel = 'error'\nformat = 'json'\nfile = '/l'\nresults = 'none'\n\
+        let all = "[control]\nmax_connections = 9\nmax_head = '5KiB'\nmax_body = '1MiB'\nrequest_timeout = '2s'\n\
+                   [log]\nlevel = 'error'\nformat = 'json'\nfile = '/l'\nresults = 'none'\n\
                    [egress]\ndeny = ['all']\nallow = ['loopback']\ntarget_allow = []\n\
                    [persistence]\nkeep_results = '1h'\nkeep_notifications = '2h'\n\
                    [notify]\nflap_changes = 1\nflap_window = '1m'\nparent_wait = '1m'\nhost = 'h'\n\

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::daemon::Daemon;
 use super::with_causes;
-use crate::actors::control::Reload;
+use crate::actors::control::{Reload, Served};
 use crate::actors::databases::Query;
 use crate::actors::notifier::StopNotifier;
 use crate::actors::persistence::{Flush, IsSafe};
@@ -57,6 +57,7 @@ impl Daemon {
             _ = self.signals.interrupt.recv() => false,
         };
         let safe = tokio::time::timeout(Duration::from_millis(500), self.persistence.send(IsSafe)).await;
+        self.doors.iter().for_each(Served::stop);
         for server in &self.servers {
             // Bounded: streams that nobody ends are cut.
             let _cut = tokio::time::timeout(Duration::from_secs(1), server.stop(false)).await;

@@ -20,6 +20,8 @@ enum Job {
 }
 
 fn main() -> ExitCode {
+    // Before anything secret is read.
+    app::place::keep_memory_private();
     let arguments = Arguments::parse();
     let (files, job) = match arguments.command {
         Some(Command::Check(files)) => (files, Job::Check),

@@ -85,7 +85,7 @@ impl CliError {
                     400 | 409 | 413 | 422 => Exit::Input,
                     _ => Exit::Failed,
                 },
-                ClientError::Protocol { .. } => Exit::Failed,
+                ClientError::OnlyReads { .. } | ClientError::Protocol { .. } => Exit::Failed,
             },
         }
     }
@@ -133,6 +133,8 @@ mod tests {
         let socket = std::path::PathBuf::from("/s");
         let gone = ClientError::NotReachable { socket: socket.clone(), source: io::ErrorKind::NotFound.into() };
         assert_eq!(CliError::from(gone).exit(), Exit::NotReachable);
+        let only_reads = ClientError::OnlyReads { socket: socket.clone(), read_only: "/r".into() };
+        assert_eq!(CliError::from(only_reads).exit(), Exit::Failed);
         assert_eq!(CliError::from(ClientError::PermissionDenied { socket }).exit(), Exit::NotReachable);
         let codes =
             [(404, Exit::NoSuch), (409, Exit::Input), (422, Exit::Input), (403, Exit::Failed), (503, Exit::Failed)];

@@ -104,7 +104,7 @@ async fn run(args: Args, out: &mut Out) -> Result<Exit, CliError> {
         _ => None,
     };
     let place = Place::find(args.socket, settings);
-    let client = Client::new(place.socket.clone());
+    let client = Client::new(place.socket.clone()).or_read_only(place.read_only.clone());
     let by_digits = matches!(command.target(), Some(TargetRef::Id(_)))
         || matches!(command.notifier(), Some(NotifierRef::Id(_)))
         || matches!(command.credential(), Some(CredentialReference::Id(_)));

@@ -12,6 +12,8 @@ const SYSTEM_SOCKET: &str = "/run/skypunch/control.sock";
 pub struct Place {
     /// Its control socket.
     pub socket: PathBuf,
+    /// Its read-only socket, where it may have one: not when the socket was named.
+    pub read_only: Option<PathBuf>,
     /// Where what it says before it has a log goes.
     pub log_dir: PathBuf,
     /// The socket was named on the command line.
@@ -26,16 +28,21 @@ impl Place {
         // Wrong settings are told by the daemon itself, at `start`.
         let known = config::load(settings, &[], env.clone()).ok();
         let own = known.as_ref().map(|s| s.control.socket.clone()).or_else(|| config::default_socket(env));
+        let read =
+            known.as_ref().and_then(|s| Some((s.control.socket.clone(), s.control.read.as_ref()?.socket.clone())));
         let state = known.map(|s| s.state.dir);
         match named {
             Some(socket) => {
                 let log_dir = socket.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
-                Place { socket, log_dir, named: true }
+                Place { socket, read_only: None, log_dir, named: true }
             }
             None => {
                 let socket = choose(own, settings.is_some(), Path::exists);
                 let log_dir = state.unwrap_or_else(std::env::temp_dir);
-                Place { socket, log_dir, named: false }
+                // Who may not read the settings finds it where it is when they say nothing of its path.
+                let read = read.filter(|(of, _)| *of == socket).map(|(_, read)| read);
+                let read_only = Some(read.unwrap_or_else(|| config::read_socket_beside(&socket)));
+                Place { socket, read_only, log_dir, named: false }
             }
         }
     }

@@ -13,6 +13,7 @@
 //! The environment is handed in, never read here, so that every case is a plain test. `etc/skypunch.toml` documents
 //! every key; a test holds it to [`KEYS`] and to the defaults.
 
+mod control;
 mod layers;
 mod log;
 mod metrics;
@@ -27,12 +28,13 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+pub use control::{ControlLimits, ControlSettings, Group, ReadSettings};
 pub use log::{LogFormat, LogLevel, LogResults, LogSettings};
 pub use place::DefaultPlaces;
 pub use problem::{Place, SettingProblem, SettingsError};
 pub use sections::{
-    ControlSettings, DatabaseSettings, DatabaseUrl, HttpSettings, NotifySettings, PersistenceSettings, ProbeSettings,
-    Settings, ShutdownSettings, StateSettings, TlsMode,
+    DatabaseSettings, DatabaseUrl, HttpSettings, NotifySettings, PersistenceSettings, ProbeSettings, Settings,
+    ShutdownSettings, StateSettings, TlsMode,
 };
 
 /// Every key, in the order of `etc/skypunch.toml`.
@@ -43,6 +45,13 @@ pub const KEYS: &[&str] = &[
     "database.tls_ca",
     "database.timeout",
     "control.socket",
+    "control.group",
+    "control.read_group",
+    "control.read_socket",
+    "control.max_connections",
+    "control.max_head",
+    "control.max_body",
+    "control.request_timeout",
     "state.dir",
     "state.max_size",
     "log.level",
@@ -125,6 +134,12 @@ pub fn load_as(
 #[must_use]
 pub fn default_socket(env: impl IntoIterator<Item = (String, String)>) -> Option<PathBuf> {
     DefaultPlaces::new(rustix::process::geteuid().is_root(), &env.into_iter().collect()).socket
+}
+
+/// Where the read-only socket is when nobody says: beside the control socket.
+#[must_use]
+pub fn read_socket_beside(socket: &Path) -> PathBuf {
+    control::beside(socket)
 }
 
 /// An environment as text; what is not UTF-8 gets a mark that [`load`] complains about where it matters.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::control::ControlSettings;
 use super::layers::Reader;
 use super::log::LogSettings;
 use super::metrics;
@@ -17,8 +18,6 @@ use crate::secret::{Secret, SecretPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
-/// The longest path that fits in a `sockaddr_un` of Linux, without its closing zero.
-const MAX_SOCKET_PATH: usize = 107;
 
 /// All settings, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,13 +86,6 @@ pub enum TlsMode {
     Encrypt,
     /// Encrypted, and the server's certificate must hold.
     Verify,
-}
-
-/// `[control]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControlSettings {
-    /// The Unix socket that `skypunchctl` talks to; fits in a `sockaddr_un`.
-    pub socket: PathBuf,
 }
 
 /// `[state]`
@@ -229,20 +221,6 @@ impl DatabaseSettings {
         }
         let timeout = r.get("database.timeout", 2 * SECOND, |g| values::duration(g, SECOND / 10..=60 * SECOND));
         DatabaseSettings { url, password: password.or(in_url), tls, tls_ca, timeout }
-    }
-}
-
-impl ControlSettings {
-    fn read(r: &mut Reader, default: Option<PathBuf>) -> ControlSettings {
-        let socket = r.path("control.socket", default);
-        let bytes = socket.as_os_str().len();
-        if bytes > MAX_SOCKET_PATH {
-            r.wrong(
-                "control.socket",
-                format!("the path has {bytes} bytes, a socket's can have {MAX_SOCKET_PATH}: write a shorter one"),
-            );
-        }
-        ControlSettings { socket }
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!  Client::targets(..) -> awc -> UnixConnector -> control.sock
-//!            '<- Ok(types of api) | NotReachable | PermissionDenied | Refused(ProblemDetails) | TimedOut | Protocol
+//!            '<- Ok(types of api) | NotReachable | PermissionDenied | OnlyReads | Refused(ProblemDetails) | TimedOut | Protocol
 //! ```
 //!
 //! A fresh connection per request: requests are rare, and a daemon that was restarted meanwhile is met as it is now.
 
 mod backup;
+mod connect;
 mod credentials;
+mod lines;
 mod notifiers;
 
 use std::future::Future;
@@ -17,10 +19,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use actix_rt::net::UnixStream;
-use actix_service::Service;
-use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
-use awc::http::{Method, Uri};
+use awc::http::Method;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
@@ -28,14 +27,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use self::backup::BackupLines;
+use self::connect::{CONNECT_LIMIT, http};
+pub use self::lines::Lines;
 use super::api::{
     ApplyReport, ApplyRequest, Exported, HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary,
     ProblemDetails, Reloaded, Removed, Status, Stopping, TargetDetail, TargetFilter, TargetRef, TargetSummary,
     TestLine, WatchLine, WatchQuery,
 };
 
-/// A Unix socket connects at once or not at all, unless its queue of waiting callers is full.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// From the request to the end of the answer; a reload of 100,000 targets takes a few seconds. Streams have no limit.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// A daemon that takes longer to say how it is hangs, and who asks wants to know that soon.
@@ -65,6 +64,17 @@ pub enum ClientError {
         /// The socket.
         socket: PathBuf,
     },
+    /// Only the read-only socket can be reached, and more was asked for than reading.
+    #[error(
+        "you may only look: {} is for root and its group, and {}, which you may use, only reads; ask for membership in \
+         the group that owns the first, or use sudo", socket.display(), read_only.display()
+    )]
+    OnlyReads {
+        /// The control socket.
+        socket: PathBuf,
+        /// The one that can be reached.
+        read_only: PathBuf,
+    },
     /// The daemon said no.
     #[error("{}", .0.detail)]
     Refused(Box<ProblemDetails>),
@@ -88,6 +98,8 @@ pub enum ClientError {
 pub struct Client {
     http: awc::Client,
     socket: PathBuf,
+    /// The read-only socket, for whoever may not use the other one.
+    read_only: Option<(awc::Client, PathBuf)>,
 }
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, awc::error::PayloadError>>>>;
@@ -97,9 +109,14 @@ impl Client {
     #[must_use]
     pub fn new(socket: impl Into<PathBuf>) -> Client {
         let socket = socket.into();
-        let connector = awc::Connector::new().connector(UnixConnector(socket.clone())).limit(0);
-        let http = awc::Client::builder().disable_timeout().disable_redirects().connector(connector).finish();
-        Client { http, socket }
+        Client { http: http(&socket), socket, read_only: None }
+    }
+
+    /// The same, which reads from the read-only socket where the other one cannot be used.
+    #[must_use]
+    pub fn or_read_only(mut self, socket: Option<PathBuf>) -> Client {
+        self.read_only = socket.map(|socket| (http(&socket), socket));
+        self
     }
 
     /// The socket that it speaks to.
@@ -289,15 +306,27 @@ impl Client {
         let body = body.map(serde_json::to_vec).transpose().map_err(|e| self.protocol(&doing, e))?;
         // awc writes a lone `?` for a query without conditions: leave it out.
         let url = format!("http://skypunch{path}");
-        let bare = self.http.request(method.clone(), &url);
-        let with_query = self.http.request(method, &url).query(query).map_err(|e| self.protocol(&doing, e))?;
-        let has_query = with_query.get_uri().query().is_some_and(|q| !q.is_empty());
-        let request = if has_query { with_query } else { bare }.no_decompress().force_close();
-        let sent = match body {
-            Some(json) => request.content_type("application/json").send_body(json).await,
-            None => request.send().await,
+        let send = async |http: &awc::Client| {
+            let bare = http.request(method.clone(), &url);
+            let with_query = http.request(method.clone(), &url).query(query).map_err(|e| self.protocol(&doing, e))?;
+            let has_query = with_query.get_uri().query().is_some_and(|q| !q.is_empty());
+            let request = if has_query { with_query } else { bare }.no_decompress().force_close();
+            let sent = match body.clone() {
+                Some(json) => request.content_type("application/json").send_body(json).await,
+                None => request.send().await,
+            };
+            sent.map_err(|e| self.send_error(&doing, e))
         };
-        let answer = sent.map_err(|e| self.send_error(&doing, e))?;
+        let answer = match (send(&self.http).await, &self.read_only) {
+            (Err(e), Some((http, read_only))) if matches!(e, ClientError::PermissionDenied { .. }) => {
+                if method != Method::GET {
+                    return Err(self.only_reads(read_only, e));
+                }
+                // Who may use neither hears of the one that is for everything.
+                send(http).await.map_err(|other| if may_not(&other) { e } else { other })?
+            }
+            (answer, _) => answer?,
+        };
         let status = answer.status();
         let stream: Body = Box::pin(answer);
         if status.is_success() {
@@ -307,6 +336,14 @@ impl Client {
         let details = serde_json::from_slice::<ProblemDetails>(&bytes)
             .unwrap_or_else(|_| ProblemDetails::new(status.as_u16(), format!("{doing} was answered with {status}")));
         Err(ClientError::Refused(Box::new(details)))
+    }
+
+    /// Why a change was not even tried.
+    fn only_reads(&self, read_only: &Path, denied: ClientError) -> ClientError {
+        match std::os::unix::net::UnixStream::connect(read_only) {
+            Ok(_) => ClientError::OnlyReads { socket: self.socket.clone(), read_only: read_only.to_owned() },
+            Err(_) => denied,
+        }
     }
 
     fn protocol(&self, doing: &str, source: impl Into<Box<dyn std::error::Error>>) -> ClientError {
@@ -328,6 +365,10 @@ impl Client {
     }
 }
 
+fn may_not(error: &ClientError) -> bool {
+    matches!(error, ClientError::PermissionDenied { .. } | ClientError::NotReachable { .. })
+}
+
 fn target_path(target: &TargetRef, rest: &str) -> String {
     format!("/v1/targets/{}{rest}", target.segment())
 }
@@ -345,82 +386,6 @@ async fn read_all(mut body: Body) -> Result<Vec<u8>, Box<dyn std::error::Error>>
         }
     }
     Ok(all)
-}
-
-/// A stream of JSON values, one a line, as they arrive.
-pub struct Lines<T> {
-    client: Client,
-    doing: String,
-    body: Body,
-    buffer: BytesMut,
-    ended: bool,
-    kind: std::marker::PhantomData<T>,
-}
-
-impl<T: DeserializeOwned> Lines<T> {
-    /// The next value; `None` when the daemon has ended the stream.
-    ///
-    /// # Errors
-    /// A cut connection, or a line that is not such a value; the stream has ended then.
-    pub async fn next(&mut self) -> Option<Result<T, ClientError>> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
-                let line = self.buffer.split_to(end + 1);
-                if line.trim_ascii().is_empty() {
-                    continue; // a sign of life
-                }
-                return Some(self.parse(&line));
-            }
-            if self.ended {
-                let rest = self.buffer.split();
-                return if rest.trim_ascii().is_empty() { None } else { Some(self.parse(&rest)) };
-            }
-            match self.body.next().await {
-                Some(Ok(chunk)) if self.buffer.len() + chunk.len() <= MAX_LINE_BYTES => {
-                    self.buffer.extend_from_slice(&chunk);
-                }
-                Some(Ok(_)) => return Some(self.fail(format!("a line is longer than {MAX_LINE_BYTES} bytes"))),
-                Some(Err(e)) => return Some(self.fail(e.to_string())),
-                None => self.ended = true,
-            }
-        }
-    }
-
-    fn parse(&mut self, line: &[u8]) -> Result<T, ClientError> {
-        match serde_json::from_slice(line) {
-            Ok(value) => Ok(value),
-            Err(e) => self.fail(e.to_string()),
-        }
-    }
-
-    fn fail<V>(&mut self, what: String) -> Result<V, ClientError> {
-        self.ended = true;
-        self.buffer.clear();
-        Err(self.client.protocol(&self.doing, what))
-    }
-}
-
-/// Connects to the socket, whatever the URL's host is.
-#[derive(Debug, Clone)]
-struct UnixConnector(PathBuf);
-
-impl Service<ConnectInfo<Uri>> for UnixConnector {
-    type Response = Connection<Uri, UnixStream>;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
-
-    actix_service::always_ready!();
-
-    fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let socket = self.0.clone();
-        Box::pin(async move {
-            match tokio::time::timeout(CONNECT_LIMIT, UnixStream::connect(&socket)).await {
-                Ok(Ok(stream)) => Ok(Connection::new(info.request().clone(), stream)),
-                Ok(Err(e)) => Err(ConnectError::Io(e)),
-                Err(_) => Err(ConnectError::Io(io::ErrorKind::TimedOut.into())),
-            }
-        })
-    }
 }
 
 #[cfg(test)]

@@ -93,6 +93,10 @@ pub fn look(settings: &Settings, who: &Who) -> Vec<Finding> {
     if let Some(dir) = settings.control.socket.parent() {
         found.push(folder("socket folder", dir, "control.socket", who, WRITE | SEARCH));
     }
+    let read_only = settings.control.read.as_ref().and_then(|read| read.socket.parent());
+    if let Some(dir) = read_only.filter(|dir| Some(*dir) != settings.control.socket.parent()) {
+        found.push(folder("socket folder", dir, "control.read_socket", who, WRITE | SEARCH));
+    }
     if let Some(file) = &settings.log.file {
         found.push(log_file(file, who));
     }

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::api::Status;
 use crate::model::target::TlsOptions;
-use crate::net::TlsProfiles;
+use crate::net::{TlsProfiles, tls_authorities};
 
 /// Descriptors that are not probes': databases, sockets, logs, and the reserve that probes never touch.
 const OTHERS: u64 = 128;
@@ -141,6 +141,8 @@ fn said_by_timedatectl() -> Option<String> {
 /// Whether there is anybody to trust: the system's authorities, and the file for the database.
 pub async fn certificates(settings: &Settings, clock: &Clock) -> Vec<Finding> {
     let check = "certificates";
+    // The files are the operator's, and read with the rights of who looks.
+    tls_authorities::allow_authorities_in(vec!["/".into()]);
     let profiles = TlsProfiles::new(clock.clone());
     let mend = "install the package ca-certificates";
     let mut found = match profiles.trust(&TlsOptions::default(), &()).await {

@@ -11,7 +11,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use super::tls::TlsError;
 use crate::clock::Clock;
 use crate::model::text::{escape_controls, quoted};
 use crate::model::time::Mono;
-use crate::secret::read_regular;
+use crate::secret::FoundFile;
 
 /// For so long a file is not looked at again.
 const RECENT: Duration = Duration::from_secs(2);
@@ -128,40 +128,69 @@ impl State {
 /// What was made of each usable file, for all arbiters.
 type Kept = HashMap<String, (State, Arc<Trust>)>;
 
+/// Where files of authorities may lie that not everybody on this machine may read.
+static CLOSED_FOLDERS: OnceLock<Vec<PathBuf>> = OnceLock::new();
+
+/// Lets files of authorities lie in these folders though not everybody may read them. Once, at the start of the program.
+pub fn allow_authorities_in(folders: Vec<PathBuf>) {
+    // Said already: it stays with that.
+    let _said = CLOSED_FOLDERS.set(folders);
+}
+
+/// Finds a file of authorities, if it may be read for whoever names it. Targets, credentials and notifiers name one, and
+/// whoever may write these is not to read by our rights what is closed to others.
+fn find(path: &str) -> Result<FoundFile, String> {
+    let found = FoundFile::at(Path::new(path)).map_err(|e| in_words(&e))?;
+    let allowed = CLOSED_FOLDERS.get().is_some_and(|folders| found.is_below(folders));
+    if allowed || found.is_public() {
+        return Ok(found);
+    }
+    Err("not everybody on this machine may read it, and it is not in a folder of [secrets]: let everybody read it \
+         (chmod o+r, and o+x on its folders; the certificate of an authority is no secret), or add its folder to \
+         secrets.folders"
+        .to_owned())
+}
+
+fn in_words(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(_) => words(error),
+        None => error.to_string(), // our own words
+    }
+}
+
 /// Looks at a file, and reads it if it is not as it was; waits for its disk.
 fn look(path: &str) -> Made {
     static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
     // Held for looking things up only, never while a disk is waited for.
     let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let state = std::fs::metadata(path).map(|meta| State::of(&meta)).map_err(|e| words(&e))?;
+    let found = find(path)?;
+    let state = State::of(&found.meta);
     if let Some((known, trust)) = kept().get_or_insert_default().get(path)
         && *known == state
     {
         return Ok(Arc::clone(trust));
     }
-    let made = read(path);
+    let made = read(&found);
     match &made {
-        Ok((state, trust)) => kept().get_or_insert_default().insert(path.to_owned(), (*state, Arc::clone(trust))),
+        Ok(trust) => kept().get_or_insert_default().insert(path.to_owned(), (state, Arc::clone(trust))),
         Err(_) => kept().get_or_insert_default().remove(path),
     };
-    made.map(|(_, trust)| trust)
+    made
 }
 
-fn read(path: &str) -> Result<(State, Arc<Trust>), String> {
-    let (text, meta) = read_regular(Path::new(path), MAX_FILE_BYTES).map_err(|e| match e.raw_os_error() {
-        Some(_) => words(&e),
-        None => e.to_string(), // our own words
-    })?;
+fn read(found: &FoundFile) -> Result<Arc<Trust>, String> {
+    let text = found.read(MAX_FILE_BYTES).map_err(|e| in_words(&e))?;
     let (mut roots, mut given) = (RootCertStore::empty(), Vec::new());
     for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|e| escape_controls(&e.to_string()).into_owned())?;
+        // The reader's words hold lines of the file.
+        let certificate = certificate.map_err(|_| "it is no PEM file".to_owned())?;
         roots.add(certificate.clone()).map_err(|e| escape_controls(&e.to_string()).into_owned())?;
         given.push(certificate);
     }
     if given.is_empty() {
         return Err("it holds no certificate".to_owned());
     }
-    Ok((State::of(&meta), Arc::new(Trust::new(Arc::new(roots), given)?)))
+    Ok(Arc::new(Trust::new(Arc::new(roots), given)?))
 }
 
 fn unusable(path: &str, why: &str) -> TlsError {

@@ -28,6 +28,8 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let dir = tempfile::tempdir().unwrap();
+        // As a certificate of an authority is: for everybody.
+        std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::write(dir.path().join("ca.pem"), certificate.pem()).unwrap();
         Authority { issuer: Issuer::new(params, key), certificate, dir }
     }

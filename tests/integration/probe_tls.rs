@@ -210,6 +210,7 @@ fn auth_config_when_the_authorities_cannot_be_read() {
 #[test]
 fn auth_config_when_tls_ca_is_no_file_of_certificates_and_nobody_else_waits() {
     let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let file = |name: &str, size: usize| {
         std::fs::write(dir.path().join(name), vec![b'a'; size]).unwrap();
         dir.path().join(name)
@@ -222,6 +223,8 @@ fn auth_config_when_tls_ca_is_no_file_of_certificates_and_nobody_else_waits() {
         (dir.path().to_owned(), "a directory"),
         (file("large", 2 << 20), "larger than 1024 KiB"),
         (file("empty", 0), "no certificate"),
+        (closed(file("closed", 9)), "not everybody on this machine may read it"),
+        (file("no-pem", 9), "no certificate"),
     ] {
         let path = path.display().to_string();
         let bad =
@@ -234,6 +237,12 @@ fn auth_config_when_tls_ca_is_no_file_of_certificates_and_nobody_else_waits() {
             Found { outcome, trace }.fails(Reason::AuthConfig).saying(&path).saying(said).saying("tls_ca");
         });
     }
+}
+
+/// Only its owner may read it.
+fn closed(path: std::path::PathBuf) -> std::path::PathBuf {
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    path
 }
 
 #[test]

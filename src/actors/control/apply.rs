@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
 use slog::info;
 
+use super::body::Sent;
 use super::changes::in_force;
 use super::error::ApiError;
 use super::reads::ask;
@@ -19,7 +20,7 @@ use crate::model::targets_file::Entry;
 pub async fn apply(
     context: web::Data<Context>,
     request: HttpRequest,
-    body: web::Json<ApplyRequest>,
+    body: Sent<ApplyRequest>,
 ) -> Result<web::Json<ApplyReport>, ApiError> {
     let ApplyRequest { targets, notifiers, credentials, plan: plan_only, prune } = body.into_inner();
     let types = std::sync::Arc::clone(&context.types);

@@ -15,12 +15,12 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
-use slog::{error, info, warn};
+use slog::{error, info};
 use tokio::sync::mpsc;
 
 use super::asked::Asked;
 use super::error::ApiError;
-use super::{Context, Peer, peer};
+use super::{Context, Door, peer};
 use crate::actors::databases::Connector;
 use crate::actors::priority::behind_probes;
 use crate::control::api::{BackupQuery, NDJSON};
@@ -71,14 +71,18 @@ pub async fn backup(
     request: HttpRequest,
     query: Asked<BackupQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = request.conn_data::<Peer>().copied();
     let (uid, pid) = peer::of(&request);
-    if !caller.is_some_and(|p| p.uid == 0 || p.uid == context.access.uid) {
-        warn!(context.log, "a backup was refused through the control socket"; "uid" => uid, "pid" => pid);
-        return Err(ApiError::new(
-            403,
-            format!("a backup holds passwords: only root and the user with the id {} may take one", context.access.uid),
-        ));
+    let owner = context.uid;
+    let why = if request.app_data::<Door>().is_none_or(|door| door.reads_only) {
+        peer::READS_ONLY.to_owned()
+    } else if !uid.is_some_and(|uid| uid == 0 || uid == owner) {
+        format!("a backup holds passwords: only root and the user with the id {owner} may take one")
+    } else {
+        String::new()
+    };
+    if !why.is_empty() {
+        peer::log_refusal(&request, &why);
+        return Err(ApiError::new(403, why));
     }
     let Some(turn) = Turn::take(&context.backups) else {
         return Err(ApiError::new(409, "another backup is being taken: try again when it is done"));

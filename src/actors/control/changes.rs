@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value};
 use slog::info;
 
+use super::body::Sent;
 use super::error::ApiError;
 use super::reads::{ask, detail, find};
 use super::{Context, peer};
@@ -14,7 +15,7 @@ use crate::model::definition::Definition;
 use crate::model::notifier::{TypeCheck, any_type};
 use crate::model::target::TargetId;
 
-pub type Keys = web::Json<Map<String, Value>>;
+pub type Keys = Sent<Map<String, Value>>;
 
 pub async fn add(context: web::Data<Context>, request: HttpRequest, keys: Keys) -> Result<HttpResponse, ApiError> {
     let mut definition = Definition::default();

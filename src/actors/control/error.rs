@@ -1,6 +1,6 @@
 //! Every error of the API is a problem document (RFC 9457).
 
-use actix_web::error::{JsonPayloadError, PathError};
+use actix_web::error::PathError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
@@ -80,16 +80,6 @@ impl ResponseError for ApiError {
             Err(_) => HttpResponse::new(self.status_code()),
         }
     }
-}
-
-/// A body that is not the JSON that the route takes.
-pub fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
-    let status = if matches!(error, JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. }) {
-        413
-    } else {
-        400
-    };
-    ApiError::new(status, format!("the body is not what this route takes: {error}")).into()
 }
 
 /// A path that does not read.

@@ -2,15 +2,19 @@
 //!
 //! ```text
 //!  connection -> peer credentials checked -> route -> Board, reader thread (reads)
-//!                                                  '-> reader thread (writes definitions) -> watcher -> supervisor
+//!   (bounded)                                      '-> reader thread (writes definitions) -> watcher -> supervisor
 //! ```
 //!
-//! A server of actix-web with one worker thread. Every change is logged with the user and process that asked for it.
+//! Routes of actix-web behind an accept loop of ours, one thread for each socket: the one for everything, and, where the
+//! settings want it, one that only reads. Every change and every refusal is logged with the user and process that asked.
+//! No route opens a file by a name that a caller gives: see README.md, security.
 
 mod apply;
 mod asked;
 mod backup;
+mod body;
 mod changes;
+mod connection;
 mod credentials;
 mod daemon;
 mod error;
@@ -21,8 +25,10 @@ mod notifiers;
 mod peer;
 mod process;
 mod reads;
+mod refusals;
 mod reload;
 mod sample;
+mod server;
 mod status;
 mod streams;
 
@@ -53,9 +59,10 @@ use crate::notify::catalogue::Catalogue;
 pub use backup::Backups;
 pub use peer::{Access, Peer};
 pub use reload::{Reload, ReloadAnswer, SettingsChange};
+pub use server::{Door, Served, serve};
 
-/// A request body may be this long: 100,000 targets make a targets file of some 30 MB.
-const MAX_BODY: usize = 64 * 1024 * 1024;
+/// Most connections on TCP at the same time.
+const MAX_HEALTH_CONNECTIONS: usize = 256;
 
 /// What the routes work with.
 pub struct Context {
@@ -87,8 +94,8 @@ pub struct Context {
     pub log_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// From where backups are taken.
     pub backups: Arc<Backups>,
-    /// Who may call.
-    pub access: Access,
+    /// The daemon's user.
+    pub uid: u32,
     /// What the types of notifiers demand.
     pub types: Arc<TypeCheck>,
     /// What types of notifiers there are.
@@ -144,30 +151,6 @@ impl RunStateCell {
     }
 }
 
-/// The server on the control socket. `listener` is bound already.
-///
-/// # Errors
-/// When the server cannot take the listener.
-pub fn serve(listener: std::os::unix::net::UnixListener, context: &Arc<Context>) -> std::io::Result<Server> {
-    let data = web::Data::from(Arc::clone(context));
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(data.clone())
-            .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(error::bad_json))
-            .app_data(web::PathConfig::default().error_handler(error::bad_path))
-            .wrap(actix_web::middleware::from_fn(peer::admit))
-            .configure(routes)
-            .default_service(web::to(error::no_route))
-    })
-    .on_connect(peer::remember)
-    .workers(1)
-    .disable_signals()
-    .shutdown_timeout(1)
-    .listen_uds(listener)?
-    .run();
-    Ok(server)
-}
-
 /// The server of `/healthz` and `/metrics` on TCP: nothing else is answered there, and nothing can be changed.
 /// `listener` is bound already.
 ///
@@ -186,6 +169,7 @@ pub fn serve_health(listener: TcpListener, context: &Arc<Context>) -> std::io::R
             .route("/metrics", web::head().to(metrics::metrics))
     })
     .workers(1)
+    .max_connections(MAX_HEALTH_CONNECTIONS)
     .disable_signals()
     .shutdown_timeout(1)
     .listen(listener)?
@@ -248,21 +232,21 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/v1/watch").route(web::get().to(streams::watch)));
 }
 
-/// Removes a socket that nobody listens on any more; refuses one that somebody does.
+/// Removes a socket that nobody listens on any more; refuses one that somebody does. `key` is the setting that names it.
 ///
 /// # Errors
 /// Somebody listens there, or what is there is no socket or cannot be removed.
-pub fn clear_stale_socket(path: &Path) -> Result<(), String> {
+pub fn clear_stale_socket(path: &Path, key: &str) -> Result<(), String> {
     use std::os::unix::fs::FileTypeExt;
     match std::fs::symlink_metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(format!("{} cannot be looked at: {e}", path.display())),
-        Ok(meta) if meta.is_dir() => Err(format!("{} is a folder: set control.socket to a path in it", path.display())),
+        Ok(meta) if meta.is_dir() => Err(format!("{} is a folder: set {key} to a path in it", path.display())),
         Ok(meta) if !meta.file_type().is_socket() => {
-            Err(format!("{} exists and is no socket: remove it or set control.socket", path.display()))
+            Err(format!("{} exists and is no socket: remove it or set {key}", path.display()))
         }
         Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-            Err(format!("somebody listens on {} already: stop that daemon or set control.socket", path.display()))
+            Err(format!("somebody listens on {} already: stop that daemon or set {key}", path.display()))
         }
         Ok(_) => std::fs::remove_file(path)
             .map_err(|e| format!("the stale socket {} cannot be removed: {e}", path.display())),

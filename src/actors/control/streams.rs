@@ -1,5 +1,7 @@
 //! Routes that answer line by line, as things happen: a test, and the results as they come.
 
+use std::rc::Rc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
@@ -9,8 +11,11 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::asked::Asked;
+use super::body::Bodies;
+use super::connection::Caller;
 use super::error::ApiError;
 use super::reads::find;
+use super::server::{Callers, Room};
 use super::{Context, peer};
 use crate::actors::supervisor::Test;
 use crate::board::Seen;
@@ -64,7 +69,12 @@ pub async fn test(
     Ok(HttpResponse::Ok().content_type(NDJSON).streaming(body))
 }
 
-pub async fn watch(context: web::Data<Context>, query: Asked<WatchQuery>) -> Result<HttpResponse, ApiError> {
+pub async fn watch(
+    context: web::Data<Context>,
+    request: HttpRequest,
+    query: Asked<WatchQuery>,
+) -> Result<HttpResponse, ApiError> {
+    take_a_place(&request)?;
     let only = query.target.as_deref().map(|r| find(&context, r)).transpose()?.map(|(id, _)| id);
     let receiver = context.board.watch();
     let body = stream::unfold(receiver, move |mut receiver| async move {
@@ -79,6 +89,24 @@ pub async fn watch(context: web::Data<Context>, query: Asked<WatchQuery>) -> Res
         }
     });
     Ok(HttpResponse::Ok().content_type(NDJSON).streaming(body))
+}
+
+/// Half of all callers may watch: the others come and go.
+fn take_a_place(request: &HttpRequest) -> Result<(), ApiError> {
+    let places =
+        (request.app_data::<Rc<Callers>>(), request.app_data::<Rc<Bodies>>(), request.conn_data::<Rc<Caller>>());
+    let (Some(callers), Some(bodies), Some(caller)) = places else {
+        return Err(ApiError::new(500, "the server does not know who calls"));
+    };
+    let limits = bodies.limits();
+    if let Room::Full = callers.make_room_to_watch(limits) {
+        let most = limits.max_connections;
+        let why =
+            format!("half of control.max_connections = {most} watch already: try again when one has left, or raise it");
+        return Err(ApiError::new(503, why));
+    }
+    caller.now_watches();
+    Ok(())
 }
 
 fn event(seen: &Seen) -> WatchEvent {

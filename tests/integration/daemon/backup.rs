@@ -412,7 +412,7 @@ fn only_root_and_the_daemons_user_get_the_secrets() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(output.stdout.is_empty() && said.contains("only root and the user with the id 0"), "{said}");
-    daemon.wait_one_line(&["a backup was refused", "uid"]);
+    daemon.wait_one_line(&["was refused", "GET `/v1/backup`", "uid: 65534"]);
     // The file is opened with the rights of who calls: root's folder is not written for somebody else.
     let closed = place.path("closed");
     std::fs::create_dir(&closed).unwrap();
