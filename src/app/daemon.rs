@@ -20,6 +20,7 @@ use crate::actors::control::{
 };
 use crate::actors::databases::{Connector, Database, LocalDatabase, LocalQuery};
 use crate::actors::identity::{Identities, Sweeper};
+use crate::actors::monitor::Monitor;
 use crate::actors::notifier::NotifierActor;
 use crate::actors::persistence::{Limits, Persistence};
 use crate::actors::pruner::Pruner;
@@ -30,7 +31,9 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::api::RunState;
 use crate::logging::LogGuard;
+use crate::model::ids::IdGenerator;
 use crate::model::notifier::TypeCheck;
+use crate::model::subject::SubjectId;
 use crate::notify::catalogue::Catalogue;
 
 /// The running daemon.
@@ -51,6 +54,7 @@ pub(super) struct Daemon {
     pub(super) manager: Manager,
     pub(super) reload: mpsc::UnboundedSender<Reload>,
     pub(super) grace: Grace,
+    pub(super) monitor: actix_rt::task::JoinHandle<()>,
 }
 
 impl Daemon {
@@ -108,7 +112,9 @@ impl Daemon {
             node,
         )
         .start();
-        let (of_credentials, states) = startup::split(known.states);
+        let mut states = known.states;
+        let monitor_state = states.remove(&SubjectId::MONITOR).unwrap_or_default();
+        let (of_credentials, states) = startup::split(states);
         let identities = Identities::new(
             Arc::clone(&board),
             clock.clone(),
@@ -171,7 +177,20 @@ impl Daemon {
             supervisor: supervisor.clone(),
             transitions,
         };
-        let (rules, rules_in_force) = watch::channel(notifying::rules(settings, node));
+        let rules = notifying::rules(settings, node);
+        let monitor = Monitor {
+            board: Arc::clone(&board),
+            clock: clock.clone(),
+            log: log.clone(),
+            sink: persistence.clone().recipient(),
+            // Behind those of the arbiters, so that no two makers of ids share a number.
+            ids: IdGenerator::new(node.wrapping_add(u16::try_from(handles.len() + 1).unwrap_or(u16::MAX))),
+            host: rules.host.clone(),
+            rule: settings.monitor,
+            state: monitor_state,
+        };
+        let monitor = actix_rt::spawn(monitor.run());
+        let (rules, rules_in_force) = watch::channel(rules);
         let (notifying, notifier) = notifying::start(settings, Arc::clone(&catalogue), rules_in_force, around);
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
         let (manager, grace) = (Manager::new(log.clone()), Grace::new(settings.shutdown.grace));
@@ -256,6 +275,7 @@ impl Daemon {
             manager,
             reload,
             grace,
+            monitor,
         })
     }
 }

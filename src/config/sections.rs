@@ -11,6 +11,7 @@ use super::log::LogSettings;
 use super::metrics;
 use super::place::DefaultPlaces;
 use super::values::{self, Given};
+use crate::model::monitor::MonitorRule;
 use crate::model::series::SeriesPolicy;
 use crate::secret::{Secret, SecretPolicy};
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub openstack: OpenStackSettings,
     /// `[notify]`
     pub notify: NotifySettings,
+    /// `[monitor]`: when the monitor itself is in trouble.
+    pub monitor: MonitorRule,
     /// `[secrets]`, and the service manager's credentials folder.
     pub secrets: SecretPolicy,
     /// `[http]`
@@ -187,6 +190,7 @@ impl Settings {
                     .get("openstack.login_timeout", 10 * SECOND, |g| values::duration(g, SECOND..=120 * SECOND)),
             },
             notify: NotifySettings::read(r),
+            monitor: monitor_rule(r),
             secrets: SecretPolicy {
                 folders: r.get("secrets.folders", Vec::new(), values::folders),
                 environment: r.get("secrets.environment", Vec::new(), values::names),
@@ -290,6 +294,14 @@ impl NotifySettings {
                 .get("notify.flap_window", 600 * SECOND, |g| values::duration(g, SECOND..=24 * 3600 * SECOND)),
             parent_wait: r.get("notify.parent_wait", 30 * SECOND, |g| values::duration(g, SECOND..=600 * SECOND)),
         }
+    }
+}
+
+fn monitor_rule(r: &mut Reader) -> MonitorRule {
+    let default = MonitorRule::default();
+    MonitorRule {
+        share: u32::try_from(number(r, "monitor.share", default.share as usize, 1, 100)).unwrap_or(default.share),
+        window: r.get("monitor.window", default.window, |g| values::duration(g, SECOND..=3600 * SECOND)),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Vitals {
     pub queue: (u64, u64),
     /// Bytes of the spool, and how many may be.
     pub spool: (u64, u64),
+    /// What the monitor itself suffers from, when its incident is open.
+    pub trouble: Option<String>,
     /// Why the main database is away.
     pub database: Option<String>,
     /// Why the definitions cannot be read.
@@ -79,6 +81,9 @@ pub fn complaints(v: &Vitals) -> Vec<Complaint> {
             started + missed
         );
         found.push(Complaint::new("probes.missed", why));
+    }
+    if let Some(why) = &v.trouble {
+        found.push(Complaint::new("trouble", why.clone()));
     }
     if let Some(error) = &v.database {
         let why = format!("{error}; probing goes on, results are kept in state.db");
@@ -149,6 +154,7 @@ mod tests {
             (Vitals { running: false, state: "starting".into(), ..well() }, "state", "it is starting"),
             (Vitals { late_p99_us: 1_500_000, ..well() }, "probes.lateness_us", "starts 1500 ms late"),
             (Vitals { lately: (980, 20), ..well() }, "probes.missed", "20 of the last 1000 due times"),
+            (Vitals { trouble: Some("no network".into()), ..well() }, "trouble", "no network"),
             (Vitals { database: Some("refused".into()), ..well() }, "database", "refused; probing goes on"),
             (Vitals { definitions: Some("no table".into()), ..well() }, "definitions", "no table"),
             (Vitals { state_db: Some("disk full".into()), ..well() }, "state_db", "disk full"),
