@@ -87,6 +87,7 @@ impl Daemon {
             flush_interval: settings.persistence.flush_interval,
             batch_size: settings.persistence.batch_size,
             queue_size: settings.persistence.queue_size,
+            spool_bytes: settings.state.max_size,
         };
         let node = node_bits(known.flow.writer());
         let persistence = Persistence::new(

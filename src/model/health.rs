@@ -100,15 +100,17 @@ pub fn complaints(v: &Vitals) -> Vec<Complaint> {
         |(used, bound): (u64, u64)| bound > 0 && used.saturating_mul(100) >= bound.saturating_mul(NEARLY_FULL);
     if nearly_full(v.queue) {
         let (used, bound) = v.queue;
-        let why =
-            format!("{used} of {bound} results wait in memory: beyond, rows of passes are left out (they are counted)");
+        let why = format!(
+            "{used} of {bound} results (persistence.queue_size) wait in memory: beyond, rows of passes are left out (they \
+                 are counted)"
+        );
         found.push(Complaint::new("persistence.queued", why));
     }
     if nearly_full(v.spool) {
         let (used, bound) = v.spool;
         let why = format!(
-            "{used} of {bound} bytes are taken: beyond, rows of passes are left out (they are counted); bring the database \
-             back, or raise state.max_size"
+            "{used} of {bound} bytes (state.max_size) are taken: beyond, rows of passes are left out (they are counted); bring \
+             the database back, or raise that"
         );
         found.push(Complaint::new("persistence.spooled_bytes", why));
     }

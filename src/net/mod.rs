@@ -15,6 +15,7 @@ pub mod descriptors;
 pub mod dial;
 pub mod files;
 pub mod happy;
+pub mod reach;
 pub mod resolve;
 pub mod secrets;
 pub mod silence;

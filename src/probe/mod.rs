@@ -44,7 +44,7 @@ use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::target::Target;
 use crate::model::trace::{Event, Step, Trace};
-use crate::net::{Net, ResolverSettings};
+use crate::net::{Net, ResolverSettings, reach};
 use crate::secret::SecretPolicy;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -195,6 +195,11 @@ impl HttpProber {
         if phase == Phase::Resolve && self.net.resolver.is_silent(&host, recorder.phase_time()) {
             let text = format!("resolving {host}: no name server answered, neither for this name nor for others,");
             return Failure::new(Reason::LocalNetwork, text);
+        }
+        if let Some(peer) = recorder.peer()
+            && let Some(why) = reach::cut_off_from(peer, recorder.began(), recorder.now())
+        {
+            return Failure::new(Reason::LocalNetwork, format!("reaching {peer}: {why},"));
         }
         verdict::timed_out(phase, &host, recorder.peer(), recorder.body_bytes(), timeout)
     }
