@@ -10,12 +10,14 @@
 //!                                                          people <--messages-- notifier <--transitions, outbox--'
 //! ```
 //!
-//! One file an actor, its messages at its top; `priority` says who goes first. Nothing here is awaited by a probe.
+//! One file an actor, its messages at its top; `priority` says who goes first. `monitor` looks once a second whether
+//! skypunch itself is in trouble. Nothing here is awaited by a probe.
 
 pub mod arbiter;
 pub mod control;
 pub mod databases;
 pub mod identity;
+pub mod monitor;
 pub mod notifier;
 pub mod persistence;
 pub mod priority;

@@ -36,6 +36,8 @@ pub struct Limits {
     pub batch_size: usize,
     /// So many results wait in memory at most; beyond, passes are counted but their rows are left out.
     pub queue_size: usize,
+    /// So many bytes may the spool take in state.db; beyond, passes are counted but their rows are left out.
+    pub spool_bytes: u64,
 }
 
 /// Write everything to the main database, or to state.db if that is away. Answered when it is done; what is in the spool
@@ -66,7 +68,9 @@ pub struct Persistence {
     transitions: Arc<Notify>,
     rebasing: bool,
     waiting: Vec<oneshot::Sender<()>>,
+    /// Said once, until there is room again.
     spool_full_logged: bool,
+    queue_full_logged: bool,
     /// Why state.db could not be written the last time.
     local_error: Option<String>,
 }
@@ -105,6 +109,7 @@ impl Persistence {
             rebasing: false,
             waiting: Vec::new(),
             spool_full_logged: false,
+            queue_full_logged: false,
             local_error: None,
         }
     }
@@ -227,6 +232,8 @@ impl Persistence {
                         info!(actor.log, "state.db can be written again");
                     }
                     if let Some(len) = spool {
+                        // With room again, the next time is news.
+                        actor.spool_full_logged &= len.bytes > actor.limits.spool_bytes / 2;
                         actor.board.health.set_spool(len.batches, len.results, len.bytes);
                     }
                     if thinned > 0 {
@@ -234,8 +241,9 @@ impl Persistence {
                         if !std::mem::replace(&mut actor.spool_full_logged, true) {
                             warn!(
                                 actor.log,
-                                "the spool in state.db is full: rows of passing results are left out, \
-                                their counts are kept; raise state.max_size or bring the database back"
+                                "the spool in state.db is full: rows of passing results are left out, the oldest first, \
+                                their counts are kept; bring the database back, or raise state.max_size";
+                                "state.max_size" => actor.limits.spool_bytes, "thinned" => thinned
                             );
                         }
                     }
@@ -345,6 +353,7 @@ impl Handler<Records> for Persistence {
         }
         let mut urgent = false;
         let room = self.limits.queue_size.saturating_sub(self.pending.len() + self.flow.results_in_memory());
+        self.queue_full_logged &= room < self.limits.queue_size / 2;
         for (i, mut record) in records.into_iter().enumerate() {
             if let Some(change) = &record.incident {
                 urgent = true;
@@ -356,6 +365,14 @@ impl Handler<Records> for Persistence {
             if i >= room && record.result.as_ref().is_some_and(|r| r.verdict == Verdict::Pass) {
                 record.result = None;
                 self.board.health.thinned.fetch_add(1, Relaxed);
+                if !std::mem::replace(&mut self.queue_full_logged, true) {
+                    warn!(
+                        self.log,
+                        "the queue of results is full: rows of passing results are left out, their counts are kept; raise \
+                        persistence.queue_size, or see why state.db takes nothing";
+                        "persistence.queue_size" => self.limits.queue_size
+                    );
+                }
             }
             self.pending.push(record);
         }

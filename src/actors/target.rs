@@ -8,6 +8,7 @@
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use actix::prelude::*;
 use futures_util::FutureExt;
@@ -162,7 +163,9 @@ impl TargetActor {
     fn record(&mut self, probe: Probe) {
         let local = &self.local;
         let missed = self.pacer.take_missed();
-        local.board.statistics.missed.fetch_add(missed, std::sync::atomic::Ordering::Relaxed);
+        let statistics = &local.board.statistics;
+        statistics.missed.fetch_add(missed, Relaxed);
+        statistics.overslept.fetch_add(self.pacer.take_overslept(), Relaxed);
         let with = Circumstances {
             due_at: local.clock.utc(probe.due),
             ended_at: local.clock.utc_now(),
@@ -198,7 +201,7 @@ impl TargetActor {
         if missed == 0 {
             return;
         }
-        self.local.board.statistics.missed.fetch_add(missed, std::sync::atomic::Ordering::Relaxed);
+        self.local.board.statistics.missed.fetch_add(missed, Relaxed);
         let delta = Counters { missed_count: i64::try_from(missed).unwrap_or(i64::MAX), ..Counters::default() };
         let state = {
             let mut data = self.entry.lock();
@@ -224,14 +227,14 @@ struct InFlight(Rc<Local>);
 
 impl InFlight {
     fn enter(local: &Rc<Local>) -> InFlight {
-        local.board.statistics.in_flight.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        local.board.statistics.in_flight.fetch_add(1, Relaxed);
         InFlight(Rc::clone(local))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.board.statistics.in_flight.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.0.board.statistics.in_flight.fetch_sub(1, Relaxed);
     }
 }
 

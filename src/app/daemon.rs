@@ -21,6 +21,7 @@ use crate::actors::control::{
 };
 use crate::actors::databases::{Connector, Database, LocalDatabase, LocalQuery};
 use crate::actors::identity::{Identities, Sweeper};
+use crate::actors::monitor::Monitor;
 use crate::actors::notifier::NotifierActor;
 use crate::actors::persistence::{Limits, Persistence};
 use crate::actors::pruner::Pruner;
@@ -31,7 +32,9 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::api::RunState;
 use crate::logging::LogGuard;
+use crate::model::ids::IdGenerator;
 use crate::model::notifier::TypeCheck;
+use crate::model::subject::SubjectId;
 use crate::net::EgressSource;
 use crate::notify::catalogue::Catalogue;
 
@@ -60,6 +63,7 @@ pub(super) struct Daemon {
     pub(super) manager: Manager,
     pub(super) reload: mpsc::UnboundedSender<Reload>,
     pub(super) grace: Grace,
+    pub(super) monitor: actix_rt::task::JoinHandle<()>,
 }
 
 impl Daemon {
@@ -91,6 +95,7 @@ impl Daemon {
             flush_interval: settings.persistence.flush_interval,
             batch_size: settings.persistence.batch_size,
             queue_size: settings.persistence.queue_size,
+            spool_bytes: settings.state.max_size,
         };
         let node = node_bits(known.flow.writer());
         let persistence = Persistence::new(
@@ -117,7 +122,9 @@ impl Daemon {
             node,
         )
         .start();
-        let (of_credentials, states) = startup::split(known.states);
+        let mut states = known.states;
+        let monitor_state = states.remove(&SubjectId::MONITOR).unwrap_or_default();
+        let (of_credentials, states) = startup::split(states);
         let identities = Identities::new(
             Arc::clone(&board),
             clock.clone(),
@@ -188,7 +195,20 @@ impl Daemon {
             supervisor: supervisor.clone(),
             transitions,
         };
-        let (rules, rules_in_force) = watch::channel(notifying::rules(settings, node));
+        let rules = notifying::rules(settings, node);
+        let monitor = Monitor {
+            board: Arc::clone(&board),
+            clock: clock.clone(),
+            log: log.clone(),
+            sink: persistence.clone().recipient(),
+            // Behind those of the arbiters, so that no two makers of ids share a number.
+            ids: IdGenerator::new(node.wrapping_add(u16::try_from(handles.len() + 1).unwrap_or(u16::MAX))),
+            host: rules.host.clone(),
+            rule: settings.monitor,
+            state: monitor_state,
+        };
+        let monitor = actix_rt::spawn(monitor.run());
+        let (rules, rules_in_force) = watch::channel(rules);
         let (notifying, notifier) =
             notifying::start(settings, Arc::clone(&catalogue), rules_in_force, egress_source, around);
         let (run_state, stop) = (RunStateCell::default(), Arc::new(Notify::new()));
@@ -285,6 +305,7 @@ impl Daemon {
             manager,
             reload,
             grace,
+            monitor,
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{NotifySettings, Settings};
 use crate::model::notifier::{Notifier, TypeCheck};
 use crate::model::outbox::Rules;
-use crate::net::{EgressSource, ResolverSettings};
+use crate::net::{EgressSource, ResolverSettings, descriptors};
 use crate::notify::catalogue::{Catalogue, FileProblem};
 use crate::notify::channel::{self, Channels};
 
@@ -83,6 +83,8 @@ pub fn start(
     let policy = Arc::new(settings.secrets.clone());
     let arbiter = Arbiter::new();
     arbiter.spawn_fn(behind_probes);
+    // That descriptors have run out must be told.
+    arbiter.spawn_fn(descriptors::open_reserve);
     let actor = NotifierActor::start_in_arbiter(&arbiter.handle(), move |_| {
         let Around { board, clock, log, local, main, supervisor, transitions } = around;
         let changes = egress.changes();

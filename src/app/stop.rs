@@ -41,6 +41,8 @@ impl Daemon {
         self.run_state.set(RunState::Stopping);
         self.manager.stopping(grace);
         self.identities.stop();
+        // What it would say from now on is no trouble, and must not come behind the last batch.
+        self.monitor.abort();
         let (supervisor, persistence) = (self.supervisor.clone(), self.persistence.clone());
         let (reader, connector, notifier) = (self.reader.clone(), Arc::clone(&self.connector), self.notifier.clone());
         let orderly = async move {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use crate::model::reason::Reason;
 use crate::model::time::UtcMs;
 
 /// Written by persistence, the notifier and the watcher, read by the control API.
@@ -33,8 +34,23 @@ pub struct Health {
     pub database: DatabaseHealth,
     /// The definitions in force.
     pub definitions: Mutex<DefinitionsHealth>,
+    /// What the monitor itself suffers from.
+    pub trouble: Mutex<Option<Trouble>>,
     /// The last reload that somebody asked for.
     pub reload: Mutex<ReloadHealth>,
+}
+
+/// The open incident of the monitor itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Its id.
+    pub incident_id: i64,
+    /// When it began.
+    pub since: UtcMs,
+    /// Its reason.
+    pub reason: Reason,
+    /// The sentence for people.
+    pub why: String,
 }
 
 /// What came of the last reload that somebody asked for.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::Board;
 use crate::model::histogram::{DURATION_US, Histogram, LATENESS_US};
+use crate::model::monitor;
 use crate::model::outcome::Phases;
 use crate::model::reason::{Reason, Verdict};
 use crate::model::record::{Recorded, ResultRecord};
@@ -131,6 +132,8 @@ struct Window {
 #[derive(Debug)]
 struct State {
     totals: Totals,
+    /// The sentence of a probe that ended for a reason of ours, since somebody asked last.
+    example: Option<(Reason, String)>,
     /// This window and the one before.
     lately: [Window; 2],
     /// Places in `totals.counted` of each target that was counted since the last change.
@@ -151,8 +154,8 @@ impl Metrics {
     /// Nothing yet. `changed` is told when targets have changed.
     #[must_use]
     pub fn new(policy: SeriesPolicy, changed: watch::Receiver<()>) -> Metrics {
-        let (totals, lately, members) = Default::default();
-        Metrics { policy, state: Mutex::new(State { totals, lately, members, changed }) }
+        let (totals, example, lately, members) = Default::default();
+        Metrics { policy, state: Mutex::new(State { totals, example, lately, members, changed }) }
     }
 
     /// Only these have histograms from now on; what is counted of those that had some stays.
@@ -182,6 +185,26 @@ impl Metrics {
         (recent[0].0 + recent[1].0, recent[0].1 + recent[1].1)
     }
 
+    /// How many probes have ended, and for reasons of ours, with the sentence of one of these.
+    #[must_use]
+    pub fn of_ours(&self) -> (monitor::Totals, Option<String>) {
+        let state = self.state();
+        let of = |reason: Reason| state.totals.reasons[reason as usize];
+        let totals = monitor::Totals {
+            ended: state.totals.passed + state.totals.reasons.iter().sum::<u64>(),
+            resources: of(Reason::LocalResources),
+            network: of(Reason::LocalNetwork),
+            internal: of(Reason::Internal),
+            overslept: 0,
+        };
+        (totals, state.example.as_ref().map(|(_, sentence)| sentence.clone()))
+    }
+
+    /// The next sentence is kept anew.
+    pub fn forget_example(&self) {
+        self.state().example = None;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic while it was held leaves whole numbers.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -209,7 +232,13 @@ impl Board {
             let totals = &mut state.totals;
             match result.reason {
                 None => totals.passed += 1,
-                Some(reason) => totals.reasons[reason as usize] += 1,
+                Some(reason) => {
+                    totals.reasons[reason as usize] += 1;
+                    if monitor::is_ours(reason) && state.example.as_ref().is_none_or(|(known, _)| *known != reason) {
+                        let sentence = result.description.as_deref().unwrap_or_default();
+                        state.example = Some((reason, sentence.to_owned()));
+                    }
+                }
             }
             // A probe out of turn, as the first of a new target, is due when it starts.
             if result.lateness_us > 0 {

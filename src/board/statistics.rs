@@ -17,6 +17,8 @@ pub struct Statistics {
     pub started: AtomicU64,
     /// Due times at which no probe could start.
     pub missed: AtomicU64,
+    /// Those of them at which nothing of ours ran: stopped, asleep, or far too busy.
+    pub overslept: AtomicU64,
     /// Probes under way.
     pub in_flight: AtomicI64,
     /// Target actors that panicked and were started anew.

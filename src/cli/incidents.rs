@@ -64,6 +64,7 @@ fn called(i: &IncidentSummary) -> String {
     match i.subject_kind {
         SubjectKind::Target => i.name.clone(),
         SubjectKind::Credential => format!("credential {}", i.name),
+        SubjectKind::Monitor => format!("the monitor on {}", i.name),
     }
 }
 
@@ -100,6 +101,7 @@ fn detail(d: &IncidentDetail, style: &Style) -> String {
             facts.add("Target ID", id.to_string());
             facts.add("Target Name", i.name.as_str());
         }
+        None if i.subject_kind == SubjectKind::Monitor => facts.add("Monitor", i.name.as_str()),
         None => facts.add("Credential", i.name.as_str()),
     }
     facts.add("Tenant", i.tenantid.as_str());
@@ -117,13 +119,16 @@ fn detail(d: &IncidentDetail, style: &Style) -> String {
         text.push_str("\nWhat was told:\n");
         text.push_str(&told(&d.notifications, style));
     }
-    let of_target = i.subject_kind == SubjectKind::Target;
-    text.push_str(if of_target { "\nThe probe that opened it:\n" } else { "\nThe login that failed:\n" });
+    let (opened_by, good_before) = match i.subject_kind {
+        SubjectKind::Target => ("\nThe probe that opened it:\n", "\nThe last probe that had passed:\n"),
+        SubjectKind::Credential => ("\nThe login that failed:\n", "\nThe last login before it:\n"),
+        // What its probes did is told in its sentence.
+        SubjectKind::Monitor => return text,
+    };
+    text.push_str(opened_by);
     text.push_str(&trace(&d.first_trace, style));
     if let Some(good) = &d.last_good_trace {
-        let good_title =
-            if of_target { "\nThe last probe that had passed:\n" } else { "\nThe last login before it:\n" };
-        text.push_str(good_title);
+        text.push_str(good_before);
         text.push_str(&trace(good, style));
     }
     text

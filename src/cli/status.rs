@@ -35,6 +35,11 @@ fn text(s: &Status, style: &Style) -> String {
         last_reload(&mut facts, reload, style);
     }
     targets(&mut facts, s);
+    let monitor = s.trouble.as_ref().map_or_else(
+        || "ok".into(),
+        |t| format!("{} since {}, incident {}", t.reason, style.time(Some(t.since)), t.incident_id),
+    );
+    facts.add_tinted("Monitor", monitor, bad("trouble"));
     let p = &s.probes;
     facts.add("Probes Started", format!("{}, {:.1} a second", p.started, p.per_second));
     let threads = if p.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", p.threads) };
@@ -83,6 +88,7 @@ fn last_reload(facts: &mut Facts<'_>, reload: &LastReload, style: &Style) {
 fn label(about: &str) -> &str {
     match about {
         "state" => "State",
+        "trouble" => "Monitor",
         "probes.lateness_us" => "Lateness",
         "probes.missed" => "Probes Missed",
         "database" => "Database State",
@@ -173,10 +179,11 @@ mod tests {
     use super::*;
     use crate::control::api::{
         Complaint, CredentialCounts, Database, Definitions, Descriptors, FailingCredential, InvalidRow, Lateness,
-        Notifications, NotifierBacklog, Persistence, Probes, RunState, TargetCounts,
+        Notifications, NotifierBacklog, Persistence, Probes, RunState, TargetCounts, Trouble,
     };
     use crate::model::definition::Problem;
     use crate::model::notifier::NotifierId;
+    use crate::model::reason::Reason;
     use crate::model::target::TargetId;
 
     fn status() -> Status {
@@ -188,6 +195,12 @@ mod tests {
             healthy: false,
             unhealthy: vec![Complaint { about: "database".into(), why: "connection refused".into() }],
             state: RunState::Running,
+            trouble: Some(Trouble {
+                incident_id: 77,
+                since: UtcMs(1_373_523_474_000),
+                reason: Reason::LocalNetwork,
+                why: "no network".into(),
+            }),
             targets: TargetCounts { total: 5, enabled: 4, new: 1, pass: 2, fail: 1, unknown: 0, invalid: 1 },
             probes: Probes {
                 started: 100,
@@ -279,6 +292,7 @@ mod tests {
 | Pass              | 2                                                        |
 | Fail              | 1                                                        |
 | Unknown           | 0                                                        |
+| Monitor           | local_network since 2013-07-11 06:17:54, incident 77     |
 | Probes Started    | 100, 3.2 a second                                        |
 | Probes In Flight  | 1 on 1 thread, at most 256 young on each                 |
 | Probes Missed     | 2, 1 lately                                              |

@@ -77,6 +77,8 @@ pub const KEYS: &[&str] = &[
     "notify.flap_changes",
     "notify.flap_window",
     "notify.parent_wait",
+    "monitor.share",
+    "monitor.window",
     "secrets.folders",
     "secrets.environment",
     "http.listen",

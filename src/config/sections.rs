@@ -13,6 +13,7 @@ use super::metrics;
 use super::place::DefaultPlaces;
 use super::values::{self, Given};
 use crate::model::egress::EgressPolicy;
+use crate::model::monitor::MonitorRule;
 use crate::model::series::SeriesPolicy;
 use crate::secret::{Secret, SecretPolicy};
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub openstack: OpenStackSettings,
     /// `[notify]`
     pub notify: NotifySettings,
+    /// `[monitor]`: when the monitor itself is in trouble.
+    pub monitor: MonitorRule,
     /// `[secrets]`, and the service manager's credentials folder.
     pub secrets: SecretPolicy,
     /// `[http]`
@@ -183,6 +186,7 @@ impl Settings {
                     .get("openstack.login_timeout", 10 * SECOND, |g| values::duration(g, SECOND..=120 * SECOND)),
             },
             notify: NotifySettings::read(r),
+            monitor: monitor_rule(r),
             secrets: SecretPolicy {
                 folders: r.get("secrets.folders", Vec::new(), values::folders),
                 environment: r.get("secrets.environment", Vec::new(), values::names),
@@ -281,6 +285,14 @@ fn egress(r: &mut Reader) -> EgressPolicy {
         deny: r.get("egress.deny", default.deny, values::addresses),
         allow: r.get("egress.allow", default.allow, values::addresses),
         target_allow: r.get("egress.target_allow", default.target_allow, values::addresses),
+    }
+}
+
+fn monitor_rule(r: &mut Reader) -> MonitorRule {
+    let default = MonitorRule::default();
+    MonitorRule {
+        share: u32::try_from(number(r, "monitor.share", default.share as usize, 1, 100)).unwrap_or(default.share),
+        window: r.get("monitor.window", default.window, |g| values::duration(g, SECOND..=3600 * SECOND)),
     }
 }
 

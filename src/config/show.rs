@@ -71,6 +71,8 @@ impl Settings {
             ("notify.flap_changes", number(self.notify.flap_changes as usize)),
             ("notify.flap_window", duration(self.notify.flap_window)),
             ("notify.parent_wait", duration(self.notify.parent_wait)),
+            ("monitor.share", number(self.monitor.share as usize)),
+            ("monitor.window", duration(self.monitor.window)),
             ("secrets.folders", list(self.secrets.folders.iter().map(|p| p.display().to_string()).collect())),
             ("secrets.environment", list(self.secrets.environment.clone())),
             ("http.listen", self.http.listen.and_then(|a| text(&a.to_string()))),

@@ -85,7 +85,8 @@ pub fn account_withdrawal(state: TargetState, subject: SubjectId, at: UtcMs) -> 
     (state, recorded)
 }
 
-fn ended(transition: Transition, facts: TargetFacts) -> IncidentChange {
+/// The end of an incident, with what was known of its subject then.
+pub(super) fn ended(transition: Transition, facts: TargetFacts) -> IncidentChange {
     let facts = Box::new(facts);
     match transition {
         Transition::Opened(open) => IncidentChange::Ended(IncidentEnd {

@@ -30,6 +30,8 @@ pub struct Vitals {
     pub queue: (u64, u64),
     /// Bytes of the spool, and how many may be.
     pub spool: (u64, u64),
+    /// What the monitor itself suffers from, when its incident is open.
+    pub trouble: Option<String>,
     /// Why the main database is away.
     pub database: Option<String>,
     /// Why the definitions cannot be read.
@@ -80,6 +82,9 @@ pub fn complaints(v: &Vitals) -> Vec<Complaint> {
         );
         found.push(Complaint::new("probes.missed", why));
     }
+    if let Some(why) = &v.trouble {
+        found.push(Complaint::new("trouble", why.clone()));
+    }
     if let Some(error) = &v.database {
         let why = format!("{error}; probing goes on, results are kept in state.db");
         found.push(Complaint::new("database", why));
@@ -95,15 +100,17 @@ pub fn complaints(v: &Vitals) -> Vec<Complaint> {
         |(used, bound): (u64, u64)| bound > 0 && used.saturating_mul(100) >= bound.saturating_mul(NEARLY_FULL);
     if nearly_full(v.queue) {
         let (used, bound) = v.queue;
-        let why =
-            format!("{used} of {bound} results wait in memory: beyond, rows of passes are left out (they are counted)");
+        let why = format!(
+            "{used} of {bound} results (persistence.queue_size) wait in memory: beyond, rows of passes are left out (they \
+                 are counted)"
+        );
         found.push(Complaint::new("persistence.queued", why));
     }
     if nearly_full(v.spool) {
         let (used, bound) = v.spool;
         let why = format!(
-            "{used} of {bound} bytes are taken: beyond, rows of passes are left out (they are counted); bring the database \
-             back, or raise state.max_size"
+            "{used} of {bound} bytes (state.max_size) are taken: beyond, rows of passes are left out (they are counted); bring \
+             the database back, or raise that"
         );
         found.push(Complaint::new("persistence.spooled_bytes", why));
     }
@@ -149,6 +156,7 @@ mod tests {
             (Vitals { running: false, state: "starting".into(), ..well() }, "state", "it is starting"),
             (Vitals { late_p99_us: 1_500_000, ..well() }, "probes.lateness_us", "starts 1500 ms late"),
             (Vitals { lately: (980, 20), ..well() }, "probes.missed", "20 of the last 1000 due times"),
+            (Vitals { trouble: Some("no network".into()), ..well() }, "trouble", "no network"),
             (Vitals { database: Some("refused".into()), ..well() }, "database", "refused; probing goes on"),
             (Vitals { definitions: Some("no table".into()), ..well() }, "definitions", "no table"),
             (Vitals { state_db: Some("disk full".into()), ..well() }, "state_db", "disk full"),

@@ -153,7 +153,7 @@ pub struct TargetFacts {
 }
 
 impl TargetFacts {
-    /// Whether it is a target or a credential.
+    /// Whether it is a target, a credential, or the monitor itself.
     #[must_use]
     pub fn kind(&self) -> SubjectKind {
         SubjectId(self.id).kind()
@@ -170,6 +170,7 @@ impl TargetFacts {
         match self.kind() {
             SubjectKind::Target => name,
             SubjectKind::Credential => format!("credential {name}"),
+            SubjectKind::Monitor => format!("the monitor on {name}"),
         }
     }
 

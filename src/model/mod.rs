@@ -26,6 +26,7 @@ pub mod histogram;
 pub mod ids;
 pub mod incident;
 pub mod message;
+pub mod monitor;
 pub mod notifier;
 pub mod outbox;
 pub mod outcome;

@@ -73,6 +73,9 @@ impl EventKind {
     }
 }
 
+/// Stands among the events of a notifier that is told of the monitor itself.
+pub const MONITOR: &str = "monitor";
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -104,7 +107,8 @@ pub struct NotifierDefinition {
     pub match_tenant: Option<String>,
     /// Only targets whose name fits this pattern (`*` any characters, `?` one).
     pub match_name: Option<String>,
-    /// Only these events (`fail,recovery,reminder,flapping,settled`); all when it is not said.
+    /// Only these events (`fail,recovery,reminder,flapping,settled`); all when it is not said. `monitor`: failure and
+    /// recovery of the monitor itself, of which nobody is told who does not say so.
     pub events: Option<String>,
     /// How long the first message of a burst waits for company.
     pub group_wait_ms: i64,
@@ -167,8 +171,10 @@ pub struct Filter {
     pub tenant: Option<String>,
     /// A name pattern; `None`: any.
     pub name: Option<String>,
-    /// These events; empty: all.
-    pub events: Vec<EventKind>,
+    /// These events; `None`: all.
+    pub events: Option<Vec<EventKind>>,
+    /// Whether it is told of the monitor itself.
+    pub monitor: bool,
 }
 
 /// A notifier that is fit to be used: everything in it has been checked. Its `Debug` hides the address.

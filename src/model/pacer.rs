@@ -19,6 +19,7 @@ pub struct Pacer {
     running: Running,
     waiting: Option<Mono>,
     missed: u64,
+    overslept: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Pacer {
     /// Goes on where an earlier one stopped: due times since `next` that have passed will be counted.
     #[must_use]
     pub fn resume(schedule: Schedule, next: Mono) -> Pacer {
-        Pacer { schedule, next, running: Running::No, waiting: None, missed: 0 }
+        Pacer { schedule, next, running: Running::No, waiting: None, missed: 0, overslept: 0 }
     }
 
     /// When to wake up next.
@@ -64,7 +65,9 @@ impl Pacer {
             return None;
         }
         let latest = self.schedule.last_until(now).max(self.next);
-        self.missed += self.schedule.rungs(self.next, latest);
+        let overslept = self.schedule.rungs(self.next, latest);
+        self.missed += overslept;
+        self.overslept += overslept;
         self.next = self.schedule.first_after(latest);
         if self.running == Running::No {
             self.running = Running::Scheduled;
@@ -106,6 +109,12 @@ impl Pacer {
     /// Missed due times since the last call.
     pub fn take_missed(&mut self) -> u64 {
         std::mem::take(&mut self.missed)
+    }
+
+    /// Those of the missed due times, since the last call, at which nothing of ours ran; the others are missed because the
+    /// probe before took so long.
+    pub fn take_overslept(&mut self) -> u64 {
+        std::mem::take(&mut self.overslept)
     }
 }
 

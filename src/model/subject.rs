@@ -1,10 +1,11 @@
-//! What an incident is about: a target, or a credential that targets share.
+//! What an incident is about: a target, a credential that targets share, or the monitor itself.
 //!
 //! ```text
 //!  target 7                   7        (targets.id)
 //!  credential, row 3         -3        (minus credentials.id)
 //!  credential of target 7    -2^61 - 7
 //!  cloud:NAME                -2^62 - hash of NAME
+//!  the monitor               -2^62 - 2^61
 //! ```
 //!
 //! One number, so that statuses, incidents, events and the outbox treat all alike.
@@ -36,6 +37,8 @@ pub enum SubjectKind {
     Target,
     /// A credential.
     Credential,
+    /// Skypunch itself: this machine and its network.
+    Monitor,
 }
 
 impl SubjectKind {
@@ -45,15 +48,23 @@ impl SubjectKind {
         match self {
             SubjectKind::Target => "target",
             SubjectKind::Credential => "credential",
+            SubjectKind::Monitor => "monitor",
         }
     }
 }
 
 impl SubjectId {
+    /// The monitor itself.
+    pub const MONITOR: SubjectId = SubjectId(-OF_CLOUDS - OF_TARGETS);
+
     /// What kind of thing it is.
     #[must_use]
     pub fn kind(self) -> SubjectKind {
-        if self.0 < 0 { SubjectKind::Credential } else { SubjectKind::Target }
+        match self {
+            SubjectId::MONITOR => SubjectKind::Monitor,
+            SubjectId(..0) => SubjectKind::Credential,
+            _ => SubjectKind::Target,
+        }
     }
 
     /// The target, if it is one.
@@ -70,15 +81,20 @@ impl SubjectId {
 }
 
 impl SubjectId {
-    /// As `incidents` writes it: a credential's row by its own id, what has no row by the number above.
+    /// As `incidents` writes it: a credential's row by its own id, the monitor by 0, what else has no row by the number
+    /// above.
     #[must_use]
     pub fn row(self) -> (&'static str, i64) {
-        (self.kind().as_str(), self.credential().map_or(self.0, |id| id.0))
+        let id = if self == SubjectId::MONITOR { 0 } else { self.credential().map_or(self.0, |id| id.0) };
+        (self.kind().as_str(), id)
     }
 
     /// What [`SubjectId::row`] wrote.
     #[must_use]
     pub fn of_row(kind: &str, id: i64) -> SubjectId {
+        if kind == SubjectKind::Monitor.as_str() {
+            return SubjectId::MONITOR;
+        }
         SubjectId(if kind == SubjectKind::Credential.as_str() && id > 0 { -id } else { id })
     }
 }
@@ -130,11 +146,14 @@ mod tests {
             assert_eq!((id.kind(), id.target(), id.credential()), (SubjectKind::Credential, None, None));
         }
         assert_eq!((target.row(), row.row()), (("target", 7), ("credential", 3)));
-        for id in clouds.iter().chain([&own, &target, &row]) {
+        let monitor = SubjectId::MONITOR;
+        assert_eq!((monitor.kind(), monitor.target(), monitor.credential()), (SubjectKind::Monitor, None, None));
+        assert_eq!(monitor.row(), ("monitor", 0));
+        for id in clouds.iter().chain([&own, &target, &row, &monitor]) {
             let (kind, number) = id.row();
             assert_eq!(SubjectId::of_row(kind, number), *id);
         }
-        assert!(own.0 > -OF_CLOUDS && clouds.iter().all(|c| c.0 <= -OF_CLOUDS));
+        assert!(own.0 > -OF_CLOUDS && clouds.iter().all(|c| c.0 <= -OF_CLOUDS && *c > monitor));
         assert!(clouds[0] != clouds[1] && clouds[1] != clouds[2]);
     }
 }

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //!   0 ............................ ceiling ......... limit (RLIMIT_NOFILE)
-//!   whatever was opened first, probes | control socket, databases, log: also when probes take all they can get
+//!   whatever was opened first, probes | control socket, databases, log, notifier: also when probes take all they get
 //! ```
 //!
 //! The kernel gives out the lowest number that is free. So a socket whose number is at the ceiling or above says that
 //! all below are taken, and no counting is needed: such a probe is `local_resources`, as if the limit were reached.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpSocket, TcpStream};
@@ -25,10 +26,34 @@ fn ceiling_of(limit: u64) -> u64 {
     limit - RESERVE.min(limit / 4)
 }
 
-/// The lowest number that no probe may have. The limit is the one in force when the first probe asks.
+thread_local! {
+    static RESERVE_IS_OPEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What this thread opens from now on may come from the reserve: it tells people what is wrong.
+pub fn open_reserve() {
+    RESERVE_IS_OPEN.set(true);
+}
+
+/// 0: not asked for yet.
+static CEILING: AtomicU64 = AtomicU64::new(0);
+
+/// The lowest number that no probe may have, by the limit as it was when it was last looked at.
 fn ceiling() -> u64 {
-    static CEILING: OnceLock<u64> = OnceLock::new();
-    *CEILING.get_or_init(|| getrlimit(Resource::Nofile).current.map_or(u64::MAX, ceiling_of))
+    if RESERVE_IS_OPEN.get() {
+        return u64::MAX;
+    }
+    match CEILING.load(Relaxed) {
+        0 => look_at_limit(),
+        known => known,
+    }
+}
+
+/// Looks at the limit, which somebody may have changed (`prlimit --pid`): to be called now and then.
+pub fn look_at_limit() -> u64 {
+    let ceiling = getrlimit(Resource::Nofile).current.map_or(u64::MAX, ceiling_of).max(1);
+    CEILING.store(ceiling, Relaxed);
+    ceiling
 }
 
 fn check(fd: RawFd, ceiling: u64) -> io::Result<()> {

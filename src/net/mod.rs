@@ -17,6 +17,7 @@ pub mod dial;
 pub mod egress;
 pub mod files;
 pub mod happy;
+pub mod reach;
 pub mod resolve;
 pub mod secrets;
 pub mod silence;

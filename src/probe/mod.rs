@@ -44,7 +44,7 @@ use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::target::Target;
 use crate::model::trace::{Event, Step, Trace};
-use crate::net::{EgressSource, Net, ResolverSettings};
+use crate::net::{EgressSource, Net, ResolverSettings, reach};
 use crate::secret::SecretPolicy;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -194,10 +194,22 @@ impl HttpProber {
         if let Some((file, waited)) = recorder.waiting_for() {
             return verdict::file_silent(&file, waited);
         }
+        let late = recorder.now().since(recorder.began()).saturating_sub(timeout);
+        if late >= (timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(1)) {
+            // The deadline itself was overslept: what was the target's to do may have been done in time.
+            let late = humantime::format_duration(Duration::from_millis(u64::try_from(late.as_millis()).unwrap_or(0)));
+            let text = format!("probing within {}: skypunch itself did not run for {late}", verdict::span(timeout));
+            return Failure::complete(Reason::LocalResources, format!("{text}; usually {}", verdict::OVERSLEPT));
+        }
         let (phase, host) = (recorder.phase(), recorder.host());
         if phase == Phase::Resolve && self.net.resolver.is_silent(&host, recorder.phase_time()) {
             let text = format!("resolving {host}: no name server answered, neither for this name nor for others,");
             return Failure::new(Reason::LocalNetwork, text);
+        }
+        if let Some(peer) = recorder.peer()
+            && let Some(why) = reach::cut_off_from(peer, recorder.began(), recorder.now())
+        {
+            return Failure::new(Reason::LocalNetwork, format!("reaching {peer}: {why},"));
         }
         verdict::timed_out(phase, &host, recorder.peer(), recorder.body_bytes(), timeout)
     }

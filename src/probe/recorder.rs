@@ -87,6 +87,18 @@ impl Recorder {
         self.clock.now().us_since(self.start)
     }
 
+    /// When it began.
+    #[must_use]
+    pub fn began(&self) -> Mono {
+        self.start
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Mono {
+        self.clock.now()
+    }
+
     /// Microseconds since the start that are the target's: without those in which a token was waited for.
     #[must_use]
     pub fn latency_us(&self) -> u32 {

@@ -97,6 +97,9 @@ pub fn span(d: Duration) -> String {
     }
 }
 
+/// What it usually means that skypunch did not run.
+pub const OVERSLEPT: &str = "the machine or the process was suspended, or its processors are overloaded";
+
 /// The deadline passed in `phase`.
 #[must_use]
 pub fn timed_out(phase: Phase, host: &str, peer: Option<SocketAddr>, body_bytes: u32, timeout: Duration) -> Failure {

@@ -9,6 +9,7 @@ use super::error::StoreError;
 use super::schema::{results, target_status};
 use super::{Store, write_tx};
 use crate::model::ids::IdGenerator;
+use crate::model::subject::SubjectId;
 use crate::model::time::UtcMs;
 
 /// Ids in one statement.
@@ -61,6 +62,7 @@ impl Store {
             write_tx!(db, c => {
                 let gone: Vec<Gone> = diesel::sql_query(GONE)
                     .bind::<BigInt, _>(before.0)
+                    .bind::<BigInt, _>(SubjectId::MONITOR.0)
                     .bind::<BigInt, _>(i64::from(limit))
                     .load(c)?;
                 let ids: Vec<i64> = gone.into_iter().map(|g| g.target_id).collect();
@@ -76,6 +78,7 @@ impl Store {
 /// The same text on both.
 const GONE: &str = "SELECT s.target_id FROM target_status s \
     WHERE (s.last_updated IS NULL OR s.last_updated < ?) \
+    AND s.target_id <> ? \
     AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.id = s.target_id) \
     AND NOT EXISTS (SELECT 1 FROM credentials c WHERE c.id = -s.target_id) \
     AND NOT EXISTS (SELECT 1 FROM results r WHERE r.target_id = s.target_id) \

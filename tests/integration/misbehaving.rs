@@ -382,7 +382,12 @@ impl Drop for NameServer {
 
 /// Starts one that says this of every name.
 pub fn name_server(says: Says) -> NameServer {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    name_server_on("127.0.0.1:0", says)
+}
+
+/// The same at this address.
+pub fn name_server_on(address: &str, says: Says) -> NameServer {
+    let socket = UdpSocket::bind(address).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let address = socket.local_addr().unwrap();
     let (questions, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));

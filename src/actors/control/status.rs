@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Context;
 use super::process::Process;
-use crate::board::health::ReloadHealth;
+use crate::board::health::{self, ReloadHealth};
 use crate::board::{Board, Counts};
 use crate::control::api::{
     Database, DatabaseState, Definitions, Descriptors, InvalidRow, LastReload, Lateness, Notifications,
-    NotifierBacklog, Persistence, Probes, RunState, Status, TargetCounts,
+    NotifierBacklog, Persistence, Probes, RunState, Status, TargetCounts, Trouble,
 };
 use crate::model::health::{Vitals, complaints};
 use crate::model::notifier::NotifierId;
@@ -42,6 +42,7 @@ pub fn status_of(context: &Context) -> Status {
         unhealthy: Vec::new(),
         state: context.run_state.get(),
         targets,
+        trouble: trouble(board),
         probes: Probes {
             started: statistics.started.load(Relaxed),
             missed: statistics.missed.load(Relaxed),
@@ -108,6 +109,7 @@ fn vitals(s: &Status) -> Vitals {
         lately: (s.probes.started_lately, s.probes.missed_lately),
         queue: (s.persistence.queued, s.persistence.queue_size),
         spool: (s.persistence.spooled_bytes, s.persistence.spool_max_bytes),
+        trouble: s.trouble.as_ref().map(|t| t.why.clone()),
         database: s.database.error.clone(),
         definitions: s.definitions.last_error.clone(),
         state_db: s.persistence.state_db_error.clone(),
@@ -126,6 +128,13 @@ pub fn targets(board: &Board) -> (TargetCounts, Vec<InvalidRow>) {
         Some(InvalidRow { id, name: row.0.name.clone(), problems: row.1.clone() })
     });
     (counts, wrong.collect())
+}
+
+/// The open incident of the monitor itself.
+fn trouble(board: &Board) -> Option<Trouble> {
+    let trouble = board.health.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+    let health::Trouble { incident_id, since, reason, why } = trouble;
+    Some(Trouble { incident_id, since, reason, why })
 }
 
 /// What came of the last reload that somebody asked for.

@@ -125,7 +125,7 @@ key_args! {
     match_tenant: "match-tenant" or "match_tenant", "TENANT";
     /// Only of targets whose name fits: `*` any characters, `?` one
     match_name: "match-name" or "match_name", "PATTERN";
-    /// Only these: fail, recovery, reminder, flapping, settled
+    /// Only these: fail, recovery, reminder, flapping, settled; monitor for skypunch itself
     events: "events" or "event", "EVENT,…";
     /// How long the first message of a burst waits for company: 5s
     group_wait: "group-wait" or "group_wait", "DURATION";

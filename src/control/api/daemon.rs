@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::definition::Problem;
 use crate::model::health::Complaint;
 use crate::model::notifier::NotifierId;
+use crate::model::reason::Reason;
 use crate::model::target::TargetId;
 use crate::model::time::UtcMs;
 
@@ -28,6 +29,9 @@ pub struct Status {
     pub state: RunState,
     /// Targets by status.
     pub targets: TargetCounts,
+    /// The open incident of the monitor itself: this machine, its network, or skypunch.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
     /// What the schedule does.
     pub probes: Probes,
     /// What becomes of the results.
@@ -55,6 +59,20 @@ pub struct Status {
     pub descriptors: Option<Descriptors>,
     /// Log lines that were dropped because the log could not keep up.
     pub log_dropped: u64,
+}
+
+/// The open incident of the monitor itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Its id; JSON writes it as a string.
+    #[serde(with = "super::id_string")]
+    pub incident_id: i64,
+    /// When it began.
+    pub since: UtcMs,
+    /// Its reason.
+    pub reason: Reason,
+    /// The sentence for people.
+    pub why: String,
 }
 
 /// Where the daemon is in its life.

@@ -42,6 +42,7 @@ pub use credentials::{
 pub use daemon::{
     CredentialCounts, Database, DatabaseState, Definitions, Descriptors, FailingCredential, InvalidRow, LastReload,
     Lateness, Notifications, NotifierBacklog, Persistence, Probes, Reloaded, RunState, Status, Stopping, TargetCounts,
+    Trouble,
 };
 pub use history::{
     HistoryQuery, HistoryRow, IncidentDetail, IncidentQuery, IncidentSummary, Told, WatchEvent, WatchLine, WatchQuery,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{EventKind, Filter, Notifier, NotifierDefinition, NotifierId, TypeCheck};
+use super::{EventKind, Filter, MONITOR, Notifier, NotifierDefinition, NotifierId, TypeCheck};
 use crate::model::definition::check::{MAX_PARMS, check_name, check_tags, odd_flag};
 use crate::model::definition::values::{boolean, duration, integer, list, params_text, text, wrong_type};
 use crate::model::definition::{HIDDEN, Problem, check, given_twice, lines, problem, unknown_key};
@@ -159,6 +159,7 @@ impl NotifierDefinition {
         let of_tenant = check(p, "match_tenant", optional(self.match_tenant.as_deref()).map(check_name).transpose());
         let pattern = check(p, "match_name", optional(self.match_name.as_deref()).map(check_pattern).transpose());
         let events = check(p, "events", check_events(self.events.as_deref().unwrap_or_default()));
+        let (events, monitor) = events.unwrap_or_default();
         let mut time = |key: &str, ms: i64, from: i64, to: i64| check(p, key, check_time(ms, from, to));
         let group_wait = time("group_wait_ms", self.group_wait_ms, 0, 10 * MINUTE);
         let group_window = time("group_window_ms", self.group_window_ms, 0, HOUR);
@@ -185,7 +186,8 @@ impl NotifierDefinition {
                     tags: tags.unwrap_or_default(),
                     tenant: of_tenant.flatten(),
                     name: pattern.flatten(),
-                    events: events.unwrap_or_default(),
+                    events,
+                    monitor,
                 };
                 let notifier = Notifier {
                     id: NotifierId(self.id),
@@ -289,19 +291,25 @@ fn check_pattern(pattern: &str) -> Result<String, String> {
     Ok(pattern.to_owned())
 }
 
-fn check_events(text: &str) -> Result<Vec<EventKind>, String> {
-    let words = EventKind::ALL.map(EventKind::as_str);
-    let mut events = Vec::new();
+/// The events that are listed, `None` where none is; and whether the monitor itself is among them.
+fn check_events(text: &str) -> Result<(Option<Vec<EventKind>>, bool), String> {
+    let words: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).chain([MONITOR]).collect();
+    let (mut events, mut monitor) = (Vec::new(), false);
     for word in text.split(',').map(str::trim).filter(|w| !w.is_empty()) {
+        if word.eq_ignore_ascii_case(MONITOR) {
+            monitor = true;
+            continue;
+        }
         let Some(kind) = EventKind::from_name(&word.to_ascii_lowercase()) else {
-            let hint = nearest(word, words).map_or(String::new(), |n| format!(" (did you mean {n}?)"));
+            let hint = nearest(word, words.iter().copied()).map_or(String::new(), |n| format!(" (did you mean {n}?)"));
             return Err(format!("{} is not an event{hint}: write one or more of {}", quoted(word), words.join(", ")));
         };
         if !events.contains(&kind) {
             events.push(kind);
         }
     }
-    Ok(events)
+    let listed = monitor || !events.is_empty();
+    Ok((listed.then_some(events), monitor))
 }
 
 fn check_time(ms: i64, from: i64, to: i64) -> Result<Duration, String> {

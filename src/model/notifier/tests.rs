@@ -41,12 +41,13 @@ fn everything_that_can_be_written() {
     assert_eq!(n.kind, "SLACK");
     let params: Vec<(&str, &str)> = n.params.iter().map(|(n, v)| (n.as_str(), v.expose())).collect();
     assert_eq!(params, [("channel", "#a,b"), ("retry", "3")]);
-    let events = vec![EventKind::Fail, EventKind::Recovery];
+    let events = Some(vec![EventKind::Fail, EventKind::Recovery]);
     let filter = Filter {
         tags: vec!["web".into(), "prod".into()],
         tenant: Some("7".into()),
         name: Some("shop*".into()),
         events,
+        monitor: false,
     };
     assert_eq!(n.filter, filter);
     assert_eq!((n.remind, n.retry_for), (Some(Duration::from_hours(1)), Duration::from_hours(2)));

@@ -63,7 +63,7 @@ impl Book {
             if flapping.is_some() && self.tell_flapping(now, notifier, t, true) {
                 continue;
             }
-            if self.notifier_wants(notifier, EventKind::Fail) {
+            if self.notifier_wants(notifier, t.target.id, EventKind::Fail) {
                 self.owe(
                     now,
                     Draft {
@@ -125,7 +125,7 @@ impl Book {
             NoticeState::Held | NoticeState::Owed => self.says_both(id, at),
             NoticeState::Sending if self.is_known_undelivered(&notice) => self.says_both(id, at),
             NoticeState::Sending | NoticeState::Sent
-                if tell && !notice.doomed && self.notifier_wants(notice.notifier, EventKind::Recovery) =>
+                if tell && !notice.doomed && self.notifier_wants(notice.notifier, t.target.id, EventKind::Recovery) =>
             {
                 self.owe(
                     now,
@@ -338,7 +338,7 @@ impl Book {
         self.notifiers.get(&notifier).is_some_and(|n| n.enabled)
     }
 
-    pub(super) fn notifier_wants(&self, notifier: NotifierId, event: EventKind) -> bool {
-        self.notifiers.get(&notifier).is_some_and(|n| n.enabled && wants(n, event))
+    pub(super) fn notifier_wants(&self, notifier: NotifierId, subject: SubjectId, event: EventKind) -> bool {
+        self.notifiers.get(&notifier).is_some_and(|n| n.enabled && wants(n, subject, event))
     }
 }

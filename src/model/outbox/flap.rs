@@ -42,10 +42,10 @@ impl Book {
     pub(super) fn tell_flapping(&mut self, now: UtcMs, notifier: NotifierId, t: &Transition, failing: bool) -> bool {
         let target = t.target.id;
         let Some(flapping) = self.standings.get(&target).and_then(|s| s.flapping) else { return false };
-        if !self.notifier_wants(notifier, EventKind::Flapping) {
+        if !self.notifier_wants(notifier, target, EventKind::Flapping) {
             return false;
         }
-        let damped = self.notifier_wants(notifier, EventKind::Settled);
+        let damped = self.notifier_wants(notifier, target, EventKind::Settled);
         if let Some(told) = self.find(flapping.incident_id, notifier, EventKind::Flapping, 0) {
             if told.state.is_unattempted() {
                 let id = told.id;
@@ -119,7 +119,7 @@ impl Book {
             if told.event != EventKind::Flapping
                 || told.state == NoticeState::Cancelled
                 || told.doomed
-                || !self.notifier_wants(notifier, EventKind::Settled)
+                || !self.notifier_wants(notifier, target, EventKind::Settled)
             {
                 continue;
             }

@@ -26,8 +26,10 @@ impl Book {
         {
             return;
         }
-        let asked =
-            self.notifiers.get(&notice.notifier).filter(|_| self.notifier_wants(notice.notifier, EventKind::Reminder));
+        let asked = self
+            .notifiers
+            .get(&notice.notifier)
+            .filter(|_| self.notifier_wants(notice.notifier, notice.subject, EventKind::Reminder));
         let planned = match asked.and_then(|n| n.remind) {
             None => None,
             Some(_) if notice.remind_at.is_some() => return,
@@ -67,7 +69,7 @@ impl Book {
                 self.arm_reminder(now, id);
                 continue;
             }
-            if !self.notifier_wants(anchor.notifier, EventKind::Reminder) {
+            if !self.notifier_wants(anchor.notifier, anchor.subject, EventKind::Reminder) {
                 continue;
             }
             let number = anchor.reminders.saturating_add(1);

@@ -1,6 +1,7 @@
 //! Which notifiers are told of a target's event.
 
 use crate::model::notifier::{EventKind, Filter, Matched, Notifier};
+use crate::model::subject::{SubjectId, SubjectKind};
 
 /// The notifiers that are told of `event` of `target`, in the order given.
 pub fn route<'a>(
@@ -8,13 +9,16 @@ pub fn route<'a>(
     target: &Matched,
     event: EventKind,
 ) -> impl Iterator<Item = &'a Notifier> {
-    notifiers.into_iter().filter(move |n| sees(n, target) && wants(n, event))
+    notifiers.into_iter().filter(move |n| sees(n, target) && wants(n, target.id, event))
 }
 
 /// Whether an enabled notifier is told of this target at all. One of a tenant other than `0` sees its own tenant only. A
-/// credential is seen by whoever sees one of the targets that use it.
+/// credential is seen by whoever sees one of the targets that use it, the monitor itself by whoever has asked for it.
 #[must_use]
 pub fn sees(notifier: &Notifier, target: &Matched) -> bool {
+    if target.id.kind() == SubjectKind::Monitor {
+        return notifier.enabled && notifier.filter.monitor;
+    }
     if !target.users.is_empty() {
         return target.users.iter().any(|user| sees(notifier, user));
     }
@@ -23,10 +27,13 @@ pub fn sees(notifier: &Notifier, target: &Matched) -> bool {
         && matches(&notifier.filter, target)
 }
 
-/// Whether the notifier is told of events of this kind.
+/// Whether the notifier is told of events of this kind about `subject`. Of the monitor itself it is told of all or none.
 #[must_use]
-pub fn wants(notifier: &Notifier, event: EventKind) -> bool {
-    notifier.filter.events.is_empty() || notifier.filter.events.contains(&event)
+pub fn wants(notifier: &Notifier, subject: SubjectId, event: EventKind) -> bool {
+    match subject.kind() {
+        SubjectKind::Monitor => notifier.filter.monitor,
+        _ => notifier.filter.events.as_ref().is_none_or(|events| events.contains(&event)),
+    }
 }
 
 fn matches(filter: &Filter, target: &Matched) -> bool {

@@ -158,6 +158,7 @@ impl StateDb {
             let old = target_status::last_updated.is_null().or(target_status::last_updated.lt(before.0));
             let ids: Vec<i64> = target_status::table
                 .filter(target_status::target_id.ne_all(known))
+                .filter(target_status::target_id.ne(SubjectId::MONITOR.0))
                 .filter(old.assume_not_null())
                 .order(target_status::target_id)
                 .limit(limit.into())

@@ -146,7 +146,7 @@ fn client(server: Server, database: &str, sql: &str) -> Result<String, String> {
     run(mariadb(server).arg(database), sql)
 }
 
-fn mariadb(server: Server) -> Command {
+pub(super) fn mariadb(server: Server) -> Command {
     let mut command = Command::new("mariadb");
     command.args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--user=root", "--skip-column-names"]);
     command.args(["--batch", "--connect-timeout=5", "--default-character-set=utf8mb4"]);

@@ -13,9 +13,13 @@ use tempfile::TempDir;
 
 use super::database::Server;
 use super::harness::{SOON, free_port, wait_until};
+use super::refused::Mount;
 
 /// The server; ends with its owner.
 pub struct PrivateServer {
+    /// Unmounted before its folder goes.
+    #[expect(dead_code, reason = "held as long as the server")]
+    disk: Option<Mount>,
     dir: TempDir,
     pub server: Server,
     child: Option<Child>,
@@ -24,7 +28,13 @@ pub struct PrivateServer {
 impl PrivateServer {
     /// A fresh server that answers.
     pub fn start() -> PrivateServer {
+        PrivateServer::start_on(None)
+    }
+
+    /// The same, on a disk of this size (a tmpfs).
+    pub fn start_on(disk: Option<&str>) -> PrivateServer {
         let dir = tempfile::tempdir().unwrap();
+        let disk = disk.map(|size| Mount::tmpfs(dir.path(), size));
         let mut install = Command::new("mariadb-install-db");
         // Servers that are made at the same time would share names in the common folder.
         install.env("TMPDIR", dir.path());
@@ -34,7 +44,7 @@ impl PrivateServer {
         install.args([format!("--datadir={folder}/data"), format!("--tmpdir={folder}")]).args(as_user());
         let output = install.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let mut server = PrivateServer { dir, server: Server { port: free_port() }, child: None };
+        let mut server = PrivateServer { disk, dir, server: Server { port: free_port() }, child: None };
         server.restart();
         server
     }
@@ -51,6 +61,11 @@ impl PrivateServer {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         self.child = Some(child.spawn().unwrap());
         wait_until("the server answers", SOON * 2, || self.server.answers());
+    }
+
+    /// Where its data are.
+    pub fn folder(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// Ends at once, as at a loss of power.

@@ -17,6 +17,8 @@ pub enum Answer {
     Status(u16),
     /// Never; the connection stays open.
     Hold,
+    /// With 500 and 200 in turns.
+    Flips,
 }
 
 #[derive(Default)]
@@ -130,7 +132,9 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> 
     let path = head.split(' ').nth(1).unwrap_or("").to_owned();
     let status = {
         let mut shared = shared.lock().unwrap();
-        *shared.counts.entry(path.clone()).or_default() += 1;
+        let seen = shared.counts.entry(path.clone()).or_default();
+        *seen += 1;
+        let count = *seen;
         shared.heads.insert(path.clone(), head);
         let scripted = shared.scripts.get_mut(&path).and_then(VecDeque::pop_front);
         match scripted.map(Answer::Status).or_else(|| shared.answers.get(&path).copied()) {
@@ -139,6 +143,7 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> 
                 return Ok(());
             }
             Some(Answer::Status(status)) => status,
+            Some(Answer::Flips) => [500, 200][usize::from(count % 2 == 0)],
             None => 200,
         }
     };

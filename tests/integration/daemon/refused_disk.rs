@@ -63,7 +63,7 @@ fn a_read_only_database_is_refused() {
 }
 
 /// Takes all room of a disk but so many bytes.
-fn fill(dir: &Path, leave: usize) -> PathBuf {
+pub(super) fn fill(dir: &Path, leave: usize) -> PathBuf {
     let path = dir.join("ballast");
     let mut file = File::create(&path).unwrap();
     let chunk = [7u8; 4096];

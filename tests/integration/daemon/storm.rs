@@ -6,10 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::harness::{Daemon, Place, SOON, number, wait_until};
+use super::ledger;
 use super::origin::{Answer, Origin};
 use super::telling::{Got, Receiver, in_force, notifier};
 
-on_both!(a_storm_is_few_messages_that_hold_all_and_no_due_time_is_missed);
+on_both!(
+    a_storm_is_few_messages_that_hold_all_and_no_due_time_is_missed,
+    a_thousand_targets_that_change_at_every_probe_are_few_messages_and_whole_books,
+);
 
 const TARGETS: i64 = 1_000;
 /// Longer than a debug build takes for all, with other tests beside it.
@@ -80,4 +84,43 @@ fn a_storm_is_few_messages_that_hold_all_and_no_due_time_is_missed(place: &Place
     assert!(live.got().len() <= 6, "{} messages", live.got().len());
     assert_eq!(missed(&daemon.status()), missed_before, "no due time was missed");
     wait_until("it has been copied", SOON, || place.db.number("SELECT COUNT(*) FROM incidents") == TARGETS);
+}
+
+fn a_thousand_targets_that_change_at_every_probe_are_few_messages_and_whole_books(place: &Place) {
+    let (live, origin) = (Receiver::start(), Origin::start());
+    let settings = "[notify]\nflap_changes = 3\nflap_window = \"15s\"\n[shutdown]\ngrace = \"30s\"\n";
+    let mut daemon = place.setup().extra(settings).start();
+    let rows: Vec<String> =
+        (0..TARGETS).map(|i| format!("('t{i:03}', '{}', 4000)", origin.url(&format!("/{i}")))).collect();
+    place.db.sql(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES {}", rows.join(", ")));
+    wait_until("all pass", STORM, || all_are(&daemon, "pass"));
+    place.db.sql(&format!(
+        "INSERT INTO notifiers (name, type, address, group_wait_ms, group_window_ms) \
+         VALUES ('live', 'WEBHOOK', 'http://127.0.0.1:{}/', 3000, 3000)",
+        live.port
+    ));
+    in_force(&daemon, 1);
+    let missed_before = missed(&daemon.status());
+    (0..TARGETS).for_each(|i| origin.answer(&format!("/{i}"), Answer::Flips));
+    let before = origin.total();
+    let changes = u64::try_from(6 * TARGETS).unwrap();
+    wait_until("each has changed six times", STORM, || origin.total() >= before + changes);
+    wait_until("each is told of as flapping", STORM, || named(&live.got(), "flapping").len() == 1_000);
+    (0..TARGETS).for_each(|i| origin.answer(&format!("/{i}"), Answer::Status(200)));
+    wait_until("all pass again", STORM, || all_are(&daemon, "pass"));
+    wait_until("each is told of as settled", STORM, || named(&live.got(), "settled").len() == 1_000);
+    wait_until("nothing is owed any more", STORM, || {
+        let owed = &daemon.status()["notifications"];
+        number(owed, "owed") == 0 && number(owed, "sending") == 0
+    });
+    // Some changes before the limit, FLAPPING, SETTLED: each in digests, not by the thousand.
+    assert!(live.got().len() <= 40, "{} messages", live.got().len());
+    let asked = i64::try_from(origin.total()).unwrap();
+    assert!((missed(&daemon.status()) - missed_before) * 50 <= asked, "{:#}", daemon.status()["probes"]);
+    let shown = daemon.get("/v1/targets");
+    daemon.terminate();
+    ledger::assert_consistent(&place.db);
+    ledger::assert_not_behind(&place.db, &shown);
+    ledger::assert_rows(&place.db, &origin, TARGETS);
+    assert_eq!(place.db.number("SELECT COUNT(*) FROM incidents WHERE ended_at IS NULL"), 0);
 }

@@ -31,10 +31,10 @@ const LIMIT: Duration = Duration::from_secs(150);
 
 /// Numbers that look like chance and can be repeated.
 #[derive(Clone, Copy)]
-struct Dice(u64);
+pub(super) struct Dice(pub u64);
 
 impl Dice {
-    fn seeded() -> Dice {
+    pub fn seeded() -> Dice {
         let given = std::env::var("SKYPUNCH_TEST_SEED").ok().and_then(|s| s.parse().ok());
         let seed = given.unwrap_or_else(|| {
             splitmix64(u64::from(std::process::id()) ^ (Clock::system().utc_now().0.unsigned_abs() << 20))
@@ -43,12 +43,12 @@ impl Dice {
         Dice(seed)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(1);
         splitmix64(self.0) % n
     }
 
-    fn ms_below(&mut self, n: u64) -> Duration {
+    pub fn ms_below(&mut self, n: u64) -> Duration {
         Duration::from_millis(self.below(n))
     }
 }

@@ -177,7 +177,7 @@ fn filters_choose_by_tag_tenant_name_and_event() {
     let tags = |t: &str| Filter { tags: vec!["x".into(), t.into()], ..Filter::default() };
     let of = |t: &str| Filter { tenant: Some(t.into()), ..Filter::default() };
     let name = |p: &str| Filter { name: Some(p.into()), ..Filter::default() };
-    let events = |e| Filter { events: vec![e], ..Filter::default() };
+    let events = |e| Filter { events: Some(vec![e]), ..Filter::default() };
     for (n, told) in [
         (with("0", all.clone()), true),
         (with("a", all.clone()), true),

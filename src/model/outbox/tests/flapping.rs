@@ -123,7 +123,7 @@ fn what_flapping_opened_is_ended_under_the_same_id_whatever_incidents_came_betwe
 
 #[test]
 fn who_does_not_want_flapping_to_be_told_hears_of_each_change() {
-    let filter = Filter { events: vec![EventKind::Fail, EventKind::Recovery], ..Filter::default() };
+    let filter = Filter { events: Some(vec![EventKind::Fail, EventKind::Recovery]), ..Filter::default() };
     let mut w = World::new(vec![Notifier { filter, group_window: Duration::ZERO, ..notifier(1) }]);
     assert_eq!(flap(&mut w).len(), 7);
 }

@@ -45,7 +45,7 @@ fn world() -> World {
         retry_for: Duration::from_mins(10),
         ..notifier(2)
     };
-    let filter = Filter { events: vec![EventKind::Fail, EventKind::Recovery], ..Filter::default() };
+    let filter = Filter { events: Some(vec![EventKind::Fail, EventKind::Recovery]), ..Filter::default() };
     let plain = Notifier { filter, group_window: Duration::from_secs(1), ..notifier(3) };
     let even = Notifier { filter: Filter { tags: vec!["even".into()], ..Filter::default() }, ..notifier(4) };
     let mut w = World::new(vec![hasty, strict, plain, even]);

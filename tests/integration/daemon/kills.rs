@@ -1,0 +1,172 @@
+//! `kill -9` at random moments under load: what is lost is no older than the documented flush interval, nothing is there
+//! twice, no transition is lost that was durable, and who is told of what in the end is complete.
+//!
+//! ```text
+//!  rounds: start --> load, some targets flip --> kill -9 --> books balance; start --> what was spooled is written
+//!          a request that the origin had answered at T is a row, for every T up to kill - (flush interval + writing)
+//! ```
+//!
+//! `SKYPUNCH_TEST_KILLS=100` is the number of rounds on each database, `SKYPUNCH_TEST_SEED=N` repeats the dice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use skypunch::clock::Clock;
+
+use super::database::Database;
+use super::harness::{Daemon, Place, SOON, number, wait_until};
+use super::ledger;
+use super::origin::{Answer, Origin};
+use super::telling::{Receiver, add, in_force};
+use super::telling_crash::Dice;
+
+on_both!(kill_9_at_random_moments_loses_no_more_than_the_flush_interval);
+
+/// On each database, unless somebody says otherwise.
+const KILLS: u64 = 25;
+const TARGETS: usize = 100;
+const FLIPPING: usize = 8;
+/// `persistence.flush_interval`, the longest there may be.
+const FLUSH: Duration = Duration::from_millis(250);
+/// How long writing may take in a debug build on a busy machine: the batch before it, its own transaction, the disk.
+const WRITING: Duration = Duration::from_millis(750);
+
+fn path(i: usize) -> String {
+    if i < FLIPPING { format!("/{i}") } else { "/good".to_owned() }
+}
+
+/// What the origin had answered, by time.
+struct Samples(Vec<(i64, u64)>);
+
+impl Samples {
+    /// Looks for so long.
+    fn take(&mut self, origin: &Origin, length: Duration) {
+        let clock = Clock::system();
+        let begun = clock.now();
+        while clock.now().since(begun) < length {
+            // The count first: what it counts was answered before that time.
+            let total = origin.total();
+            self.0.push((clock.utc_now().0, total));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// How old the oldest answer is, at the time of the kill, that is no row: 0 when all are. `started` are the times of
+    /// all rows, in order, and `before` the answers that were lost in earlier rounds.
+    fn oldest_lost(&self, killed: i64, started: &[i64], before: u64) -> i64 {
+        let is_there = |(at, total): &&(i64, u64)| started.partition_point(|s| s <= at) as u64 + before >= *total;
+        let lost = self.0.iter().take_while(|s| s.0 <= killed).skip_while(is_there).next();
+        lost.map_or(0, |(at, _)| killed - at)
+    }
+}
+
+/// Ids of incidents of targets, and whether they have ended.
+fn incidents(db: &Database) -> BTreeMap<String, bool> {
+    let rows = db.sql("SELECT id, ended_at IS NOT NULL FROM incidents");
+    rows.into_iter().map(|r| (r[0].clone(), r[1] == "1")).collect()
+}
+
+fn flipped_are_seen(daemon: &Daemon, failing: &BTreeSet<usize>) -> bool {
+    let shown = daemon.get("/v1/targets");
+    shown.as_array().unwrap().iter().all(|t| {
+        let name = t["name"].as_str().unwrap().trim_start_matches('t').parse::<usize>().unwrap();
+        t["status"] == json!(if failing.contains(&name) { "FAIL" } else { "PASS" })
+    })
+}
+
+fn prepare(place: &Place, origin: &Origin, receiver: &Receiver) {
+    let mut daemon = place.setup().extra(SETTINGS).start();
+    add(place, "ops", receiver.port, &[]);
+    in_force(&daemon, 1);
+    let rows: Vec<String> = (0..TARGETS).map(|i| format!("('t{i}', '{}', 250)", origin.url(&path(i)))).collect();
+    place.db.sql(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES {}", rows.join(",")));
+    wait_until("all pass", SOON, || flipped_are_seen(&daemon, &BTreeSet::new()));
+    daemon.terminate();
+}
+
+const SETTINGS: &str = "[persistence]\nflush_interval = \"250ms\"\n[notify]\nflap_changes = 0\n";
+
+fn kill_9_at_random_moments_loses_no_more_than_the_flush_interval(place: &Place) {
+    let kills = std::env::var("SKYPUNCH_TEST_KILLS").ok().and_then(|s| s.parse().ok()).unwrap_or(KILLS);
+    let mut dice = Dice::seeded();
+    let (origin, receiver) = (Origin::start(), Receiver::start());
+    prepare(place, &origin, &receiver);
+    let setup = place.setup().extra(SETTINGS);
+    let state = Database::Sqlite(setup.state.join("state.db"));
+    let (clock, mut failing, mut ages) = (Clock::system(), BTreeSet::new(), Vec::new());
+    let mut daemon = setup.start();
+    for round in 0..kills {
+        let mut samples = Samples(vec![(clock.utc_now().0, origin.total())]);
+        for _ in 0..2 {
+            for i in (0..FLIPPING).filter(|_| dice.below(3) == 0).collect::<Vec<_>>() {
+                let fails = failing.insert(i) || !failing.remove(&i);
+                origin.answer(&path(i), Answer::Status(if fails { 500 } else { 200 }));
+            }
+            samples.take(&origin, dice.ms_below(400));
+        }
+        let killed = clock.utc_now().0;
+        daemon.kill();
+        let asked = origin.total();
+        ledger::assert_consistent(&place.db);
+        let durable = incidents(&state);
+        daemon = setup.launch();
+        if dice.below(5) == 0 {
+            // Once more while it is starting.
+            std::thread::sleep(dice.ms_below(150));
+            daemon.kill();
+            daemon = setup.launch();
+        }
+        daemon.wait_running();
+        wait_until("what was spooled is written", SOON, || {
+            let kept = &daemon.status()["persistence"];
+            number(kept, "spooled_batches") == 0
+        });
+        wait_until("the next probe finds what is so", SOON, || flipped_are_seen(&daemon, &failing));
+        let written = incidents(&place.db);
+        for (id, ended) in &durable {
+            let known = written.get(id);
+            assert!(known.is_some_and(|e| *e >= *ended), "round {round}: {id}, ended {ended}, became {known:?}");
+        }
+        let rows = place.db.sql(&format!("SELECT started_at FROM results WHERE started_at <= {killed} ORDER BY 1"));
+        let started: Vec<i64> = rows.iter().map(|r| r[0].parse().unwrap()).collect();
+        let lost_before = samples.0[0].1.saturating_sub(started.partition_point(|s| *s <= samples.0[0].0) as u64);
+        let age = samples.oldest_lost(killed, &started, lost_before);
+        ages.push(age);
+        assert!(age <= i64::try_from((FLUSH + WRITING).as_millis()).unwrap(), "round {round}: lost {age} ms, {asked}");
+    }
+    (0..FLIPPING).for_each(|i| origin.answer(&path(i), Answer::Status(200)));
+    wait_until("all pass", SOON, || flipped_are_seen(&daemon, &BTreeSet::new()));
+    wait_until("all that is owed was told", SOON * 2, || {
+        let owed = &daemon.status()["notifications"];
+        number(owed, "owed") == 0 && number(owed, "sending") == 0
+    });
+    let live = daemon.get("/v1/targets");
+    daemon.terminate();
+    ledger::assert_consistent(&place.db);
+    ledger::assert_not_behind(&place.db, &live);
+    assert_told(place, &receiver);
+    ages.sort_unstable();
+    println!("{kills} kills: oldest lost result, p50 {} ms, max {} ms", ages[ages.len() / 2], ages[ages.len() - 1]);
+}
+
+/// Each incident was told from its beginning to its end, whatever was told twice over a crash.
+fn assert_told(place: &Place, receiver: &Receiver) {
+    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for got in receiver.got() {
+        for item in got.body["message"]["items"].as_array().unwrap() {
+            let word = |key: &str| item[key].as_str().unwrap().to_owned();
+            let event = if item["recovered_unseen"] == Value::Bool(true) { "both".into() } else { word("event") };
+            told.entry(word("incident_id")).or_default().insert(event);
+        }
+    }
+    let all = incidents(&place.db);
+    assert!(!all.is_empty());
+    for (id, ended) in &all {
+        let heard = told.get(id).cloned().unwrap_or_default();
+        let whole = heard.contains("both") || heard.contains("fail") && heard.contains("recovery");
+        assert!(*ended && whole, "incident {id}, ended {ended}: {heard:?}");
+    }
+    let strange: Vec<&String> = told.keys().filter(|id| !all.contains_key(*id)).collect();
+    assert!(strange.is_empty(), "told, and in no database: {strange:?}");
+}
