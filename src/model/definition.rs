@@ -4,7 +4,7 @@
 //! `--output json`. A definition comes from a row ([`crate::store`] fills the fields) or from a map
 //! ([`Definition::set`], one key at a time, each with its own error); [`Definition::validate`] makes a target of it.
 
-pub(super) mod check;
+pub(crate) mod check;
 pub(super) mod values;
 
 use serde::Serialize;

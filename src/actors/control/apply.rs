@@ -76,7 +76,11 @@ pub async fn apply(
     Ok(web::Json(ApplyReport { changes, applied: !plan_only, warnings }))
 }
 
-fn entries<D: Defined>(all: Vec<Map<String, Value>>, types: &TypeCheck, wrong: &mut Vec<Unplannable>) -> Vec<Entry> {
+pub(super) fn entries<D: Defined>(
+    all: Vec<Map<String, Value>>,
+    types: &TypeCheck,
+    wrong: &mut Vec<Unplannable>,
+) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(all.len());
     for (keys, number) in all.into_iter().zip(1..) {
         match Entry::from_keys::<D>(keys, types) {
@@ -113,7 +117,7 @@ fn change<D: Defined>(kind: Kind, planned: Planned<D>) -> Change {
     }
 }
 
-fn unplannable(wrong: Vec<Unplannable>) -> ApiError {
+pub(super) fn unplannable(wrong: Vec<Unplannable>) -> ApiError {
     let whats: Vec<String> = ["target", "notifier", "credential"]
         .iter()
         .filter(|what| wrong.iter().any(|w| w.what == **what))

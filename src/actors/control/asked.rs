@@ -32,7 +32,7 @@ impl<T: DeserializeOwned> FromRequest for Asked<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
+pub(super) fn read<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let error = match web::Query::<T>::from_query(query) {
         Ok(read) => return Ok(read.into_inner()),
         Err(error) => why(&error.to_string()),

@@ -84,12 +84,17 @@ impl ResponseError for ApiError {
 
 /// A body that is not the JSON that the route takes.
 pub fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
+    json_error(&error).into()
+}
+
+/// The same, without a request.
+pub fn json_error(error: &JsonPayloadError) -> ApiError {
     let status = if matches!(error, JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. }) {
         413
     } else {
         400
     };
-    ApiError::new(status, format!("the body is not what this route takes: {error}")).into()
+    ApiError::new(status, format!("the body is not what this route takes: {error}"))
 }
 
 /// A path that does not read.

@@ -14,6 +14,8 @@ mod changes;
 mod credentials;
 mod daemon;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod login_test;
 mod logins;
 mod metrics;
