@@ -15,6 +15,9 @@ pub fn run(data: &[u8]) {
     let mut malformed = false;
     let mut all = 0;
     for piece in stream.chunks(size) {
+        if pieces.done() {
+            break;
+        }
         held.extend_from_slice(piece);
         match pieces.take(&held, |piece| body.extend_from_slice(piece)) {
             Ok((taken, _)) => {

@@ -18,6 +18,7 @@ pub fn message(fields: &mut Fields<'_>, samples: &[Message], mark: &str) -> Mess
         hostile(item, &mut text);
     }
     message.rest = vec![text(), text()];
+    message.more = message.more.max(2);
     message
 }
 

@@ -8,7 +8,9 @@ use crate::config::{self, KEYS};
 
 pub fn run(data: &[u8]) {
     let mut fields = Fields::of(data);
-    let (text, flag, value) = (fields.text(), fields.option(), fields.text());
+    let (text, flag, value) = (fields.text(), fields.text(), fields.text());
+    // Flags are named by our own command line.
+    let flag = KEYS.iter().find(|key| **key == flag).map(|key| (*key).to_owned());
     let root = text.len() % 2 == 0;
     let value = if flag.as_deref() == Some("database.url") { with_secrets(&value) } else { value };
     let overrides: Vec<(String, String)> = flag.into_iter().map(|key| (key, value.clone())).collect();

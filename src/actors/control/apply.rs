@@ -15,6 +15,7 @@ use crate::model::definition::{Definition, Problem};
 use crate::model::notifier::{NotifierDefinition, TypeCheck};
 use crate::model::plan::{Edits, Planned, PlannedAction, Unplannable, afterwards, plan};
 use crate::model::targets_file::Entry;
+use crate::model::text::{escape_controls, shorten};
 
 pub async fn apply(
     context: web::Data<Context>,
@@ -127,7 +128,7 @@ pub(super) fn unplannable(wrong: Vec<Unplannable>) -> ApiError {
     let problems = wrong
         .into_iter()
         .flat_map(|w| {
-            let place = format!("{}[{}] ({})", w.what, w.number, w.name);
+            let place = format!("{}[{}] ({})", w.what, w.number, escape_controls(&shorten(&w.name, 128)));
             w.problems.into_iter().map(move |p| Problem { field: format!("{place}.{}", p.field), message: p.message })
         })
         .collect();
