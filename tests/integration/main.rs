@@ -7,6 +7,7 @@ mod architecture;
 mod certificates;
 mod cli;
 mod daemon;
+mod hostile;
 mod import;
 mod keystone;
 mod keystone_v2;

@@ -25,6 +25,7 @@ mod durability;
 mod errors;
 mod file;
 mod health;
+mod hostile;
 mod incidents;
 mod legacy;
 mod main_job;
