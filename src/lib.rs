@@ -36,6 +36,7 @@
 //! | [`doctor`] | looks at everything that skypunch stands on |
 //! | [`cli`] | the commands of `skypunchctl` and their tables; both programs' command lines, manual pages and completions |
 //! | [`app`] | wiring, signals, ordered shutdown |
+//! | `fuzz` | what reads text from outside, as fuzzing bodies; only in tests and with the feature of that name |
 
 pub mod actors;
 pub mod app;
@@ -45,6 +46,8 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod doctor;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod import;
 pub mod logging;
 pub mod model;

@@ -126,10 +126,30 @@ pub fn load_as(
         (None, Some(path)) => read_if_there(path)?.map(|text| (path.clone(), text)),
         (None, None) => None,
     };
+    read(text, overrides, &env, places)
+}
+
+fn read(
+    text: Option<(PathBuf, String)>,
+    overrides: &[(String, String)],
+    env: &BTreeMap<String, String>,
+    places: DefaultPlaces,
+) -> Result<Settings, SettingsError> {
     let file = text.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
-    let mut reader = layers::Reader::new(file, overrides, &env)?;
+    let mut reader = layers::Reader::new(file, overrides, env)?;
     let settings = Settings::read(&mut reader, places, text.as_ref().map(|(path, _)| path.clone()));
     reader.finish(settings)
+}
+
+/// As [`load_as`], with the settings file's name and text at hand.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn load_text(
+    root: bool,
+    text: Option<(PathBuf, String)>,
+    overrides: &[(String, String)],
+    env: &BTreeMap<String, String>,
+) -> Result<Settings, SettingsError> {
+    read(text, overrides, env, DefaultPlaces::new(root, env))
 }
 
 /// Where `skypunchctl` finds the socket of a daemon whose settings say nothing of it.

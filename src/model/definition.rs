@@ -4,7 +4,7 @@
 //! `--output json`. A definition comes from a row ([`crate::store`] fills the fields) or from a map
 //! ([`Definition::set`], one key at a time, each with its own error); [`Definition::validate`] makes a target of it.
 
-pub(super) mod check;
+pub(crate) mod check;
 pub(super) mod values;
 
 use serde::Serialize;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::auth::Auth;
 use super::state::Policy;
 use super::target::{Target, TargetId, TlsOptions};
-use super::text::{nearest, quoted};
+use super::text::{escape_controls, nearest, quoted, shorten};
 use crate::secret::Secret;
 use check::{
     MAX_PARMS, check_body, check_ca, check_count, check_egress_allow, check_frequency, check_headers, check_host,
@@ -369,7 +369,8 @@ pub(super) fn lines(text: &Option<String>, separator: char) -> Vec<String> {
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> Problem {
     let hint = nearest(key, known.iter().copied())
         .map_or_else(|| format!("known are {}", known.join(", ")), |k| format!("did you mean `{k}`?"));
-    problem(key, format!("there is no such key; {hint}"))
+    // The key is whatever was written: a sentence shows it as it shows a value.
+    problem(&escape_controls(&shorten(key, 60)), format!("there is no such key; {hint}"))
 }
 
 /// Durations that stand in a map as `key` and as `key_ms`.

@@ -10,7 +10,7 @@ use super::credential::CredentialDefinition;
 use super::defined::{Defined, is_hidden};
 use super::definition::{Definition, Problem};
 use super::notifier::{NotifierDefinition, TypeCheck};
-use super::text::{nearest, quoted};
+use super::text::{escape_controls, nearest, quoted, shorten};
 
 /// One `[[target]]`, `[[notifier]]` or `[[credential]]` of a file: what was written, and nothing else, so that an absent
 /// key can mean "as it is".
@@ -87,7 +87,7 @@ pub fn parse(text: &str, types: &TypeCheck) -> Result<TargetsFile, Vec<FileProbl
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             format!("line {line}, column {column}")
         });
-        vec![FileProblem { place, message: format!("this is not TOML: {}", e.message()) }]
+        vec![FileProblem { place, message: format!("this is not TOML: {}", words(&e)) }]
     })?;
     let mut problems = Vec::new();
     let mut file = TargetsFile::default();
@@ -135,6 +135,12 @@ pub fn key_line(key: &str, value: &Value) -> Option<String> {
     Some(format!("{key} = {}", toml::Value::try_from(value).ok()?))
 }
 
+/// The parser's words on one line; they may quote the file.
+fn words(error: &toml::de::Error) -> String {
+    let words: Vec<&str> = error.message().lines().map(str::trim).collect();
+    escape_controls(&shorten(&words.join(" "), 300)).into_owned()
+}
+
 /// A problem of the file as a whole.
 fn whole(message: String) -> FileProblem {
     FileProblem { place: String::new(), message }
@@ -179,7 +185,7 @@ fn read_entry<D: Defined>(value: toml::Value, types: &TypeCheck) -> Result<Entry
         value.as_table().and_then(|t| t.iter().find(|(_, v)| v.as_float().is_some_and(|f| !f.is_finite())))
     {
         let name = value.get("name").and_then(toml::Value::as_str).map(str::to_owned);
-        return Err((name, vec![wrong(key, "is no number")]));
+        return Err((name, vec![wrong(&escape_controls(&shorten(key, 60)), "is no number")]));
     }
     match serde_json::to_value(&value) {
         Ok(Value::Object(keys)) => Entry::from_keys::<D>(keys, types),

@@ -223,7 +223,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = |s: &str| escape_controls(s).into_owned();
         match self {
-            Event::Request { method, url } => write!(f, "{method} {}", e(url)),
+            Event::Request { method, url } => write!(f, "{} {}", e(method), e(url)),
             Event::Resolving { host } => write!(f, "Resolving {} ....", e(host)),
             Event::Resolved { addresses, cached } => {
                 write!(f, "Resolved    [OK] ")?;
@@ -244,7 +244,7 @@ impl fmt::Display for Event {
                 local.map_or(Ok(()), |l| write!(f, " from {l}"))
             }
             Event::TlsStarted { server_name } => write!(f, "TLS handshake with {} ....", e(server_name)),
-            Event::TlsDone { version, cipher } => write!(f, "TLS handshake    [OK] {version} {cipher}"),
+            Event::TlsDone { version, cipher } => write!(f, "TLS handshake    [OK] {} {}", e(version), e(cipher)),
             Event::Certificate { subject, issuer, not_after, refused, unverified } => {
                 let day = super::text::utc_day(*not_after);
                 match refused {
@@ -254,7 +254,7 @@ impl fmt::Display for Event {
                 }
                 write!(f, "{}, issued by {}, valid until {day}", e(subject), e(issuer))
             }
-            Event::Auth { kind } => write!(f, "Using {kind} Authentication    [OK]"),
+            Event::Auth { kind } => write!(f, "Using {} Authentication    [OK]", e(kind)),
             Event::TokenAsked { credential } => write!(f, "Waiting for a token of credential {} ....", e(credential)),
             Event::Token { credential, waited_us: None } => {
                 write!(f, "Token       [OK] of credential {} (at hand)", e(credential))
@@ -274,15 +274,15 @@ impl fmt::Display for Event {
             Event::Head { version, status } => write!(f, "Reading response    [OK] {} {status}", e(version)),
             Event::RequestId { id } => write!(f, "Request id    {}", e(id)),
             Event::Body { bytes, framing, capped } => {
-                write!(f, "Reading body    [OK] {bytes} bytes ({framing})")?;
+                write!(f, "Reading body    [OK] {bytes} bytes ({})", e(framing))?;
                 if *capped { write!(f, ", the rest left unread (probe.body_cap)") } else { Ok(()) }
             }
             Event::Redirect { to } => write!(f, "Redirect to {}", e(to)),
             Event::Check { expected, status, ok: true } => {
-                write!(f, "Response    [OK] {status} is in {expected}")
+                write!(f, "Response    [OK] {status} is in {}", e(expected))
             }
             Event::Check { expected, status, ok: false } => {
-                write!(f, "Response    [FAIL] {status} is not in {expected}")
+                write!(f, "Response    [FAIL] {status} is not in {}", e(expected))
             }
             Event::Failed { reason, description } => write!(f, "[FAIL] {reason}: {}", e(description)),
             Event::Note { text } => write!(f, "{}", e(text)),

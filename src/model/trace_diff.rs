@@ -72,8 +72,8 @@ fn look(trace: &Trace) -> Seen {
         }
         if let Some((name, since)) = open.take() {
             match seen.phases.iter_mut().find(|(n, _)| *n == name) {
-                Some((_, total)) => *total += at - since,
-                None => seen.phases.push((name, at - since)),
+                Some((_, total)) => *total = total.saturating_add(at.saturating_sub(since)),
+                None => seen.phases.push((name, at.saturating_sub(since))),
             }
         }
         open = next.map(|name| (name, at));

@@ -19,7 +19,6 @@ use serde_json::Value;
 use super::error::{Answer, IdentityError};
 use crate::model::credential::Api;
 use crate::model::reason::Reason;
-use crate::model::text::quoted;
 use crate::model::token::Token;
 use crate::secret::Secret;
 
@@ -59,7 +58,7 @@ fn lifetime(times: Option<&Value>, answer: &Answer<'_>) -> Result<Duration, Stri
     let Some(expires) = text("expires_at").or_else(|| text("expires")) else {
         return Err("it does not say when the token expires".into());
     };
-    let read = |text: &str| moment(text).ok_or_else(|| format!("{} is no time", quoted(text)));
+    let read = |text: &str| moment(text).ok_or_else(|| format!("`{}` is no time", answer.fit(text, 60)));
     let expires_at = read(expires)?;
     let issued_at = match text("issued_at") {
         Some(issued) => read(issued)?,
@@ -67,7 +66,7 @@ fn lifetime(times: Option<&Value>, answer: &Answer<'_>) -> Result<Duration, Stri
     };
     let lifetime = Duration::try_from(expires_at.duration_since(issued_at)).unwrap_or_default();
     if lifetime.is_zero() {
-        return Err(format!("its token expires at {}, before it was issued", quoted(expires)));
+        return Err(format!("its token expires at `{}`, before it was issued", answer.fit(expires, 60)));
     }
     Ok(lifetime)
 }

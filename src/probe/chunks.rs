@@ -48,6 +48,8 @@ impl Chunks {
             let rest = &bytes[at..];
             let (taken, next) = match self.place {
                 Place::Size => match httparse::parse_chunk_size(rest).map_err(|_| Malformed)? {
+                    // However the bytes are cut into pieces, the same lines are too long.
+                    Status::Complete((n, _)) if n > MAX_LINE + 1 => return Err(Malformed),
                     Status::Complete((n, 0)) => (n, Place::Trailers),
                     Status::Complete((n, size)) => (n, Place::Data(size)),
                     Status::Partial if rest.len() > MAX_LINE => return Err(Malformed),
@@ -67,6 +69,7 @@ impl Chunks {
                     _ => return Err(Malformed),
                 },
                 Place::Trailers => match rest.iter().position(|b| *b == b'\n') {
+                    Some(end) if end > MAX_LINE => return Err(Malformed),
                     Some(end) if matches!(rest[..end], [] | [b'\r']) => (end + 1, Place::Done),
                     Some(end) => (end + 1, Place::Trailers),
                     None if rest.len() > MAX_LINE => return Err(Malformed),

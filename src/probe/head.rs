@@ -104,6 +104,9 @@ pub fn look(bytes: &[u8], seen: usize) -> Look {
     let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
         return Look::Bad("its status line is malformed");
     };
+    if status < 100 {
+        return Look::Bad("its status code is below 100");
+    }
     if (100..200).contains(&status) && status != 101 {
         return Look::Interim { bytes: end, status };
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Every part of the library, from the bottom up.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 18] = [
     "secret",
     "model",
     "import",
@@ -24,6 +24,7 @@ const PARTS: [&str; 17] = [
     "doctor",
     "cli",
     "app",
+    "fuzz",
 ];
 
 /// What a part may use besides itself, where that is not everything before it in [`PARTS`].

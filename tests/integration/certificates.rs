@@ -74,6 +74,16 @@ pub fn self_signed(names: &[&str]) -> Identity {
     Identity { certificate, key }
 }
 
+/// A certificate of 127.0.0.1 that signs itself, with this text as its subject.
+pub fn with_subject(subject: &str) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    let mut params = params(&["127.0.0.1"], 2090);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, subject);
+    let certificate = params.self_signed(&key).unwrap();
+    Identity { certificate, key }
+}
+
 /// A certificate that signs itself and says that it is an authority, as `openssl req -x509` makes it.
 pub fn self_signed_authority(names: &[&str], until: i32) -> Identity {
     let key = KeyPair::generate().unwrap();
@@ -109,12 +119,19 @@ impl Identity {
 
     /// A server that shows this certificate.
     pub fn server(&self) -> ServerConfig {
+        self.server_with_chain(0)
+    }
+
+    /// A server that shows this certificate, and behind it copies of it until there are so many bytes.
+    pub fn server_with_chain(&self, bytes: usize) -> ServerConfig {
+        let copies = bytes.div_ceil(self.certificate.der().len());
+        let chain = self.chain().into_iter().cycle().take(1 + copies).collect();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(self.chain(), self.private())
+            .with_single_cert(chain, self.private())
             .unwrap()
     }
 }

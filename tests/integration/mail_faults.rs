@@ -30,6 +30,8 @@ enum Act {
     Wait(Duration),
     /// Says bytes without end.
     Flood,
+    /// Says lines of one answer without end.
+    Lines,
 }
 
 fn say(text: &str) -> Act {
@@ -119,6 +121,9 @@ fn act(out: &mut TcpStream, input: &mut BufReader<TcpStream>, act: Option<Act>, 
         }
         Some(Act::Flood) => loop {
             put(&[b'2'; 8192])?;
+        },
+        Some(Act::Lines) => loop {
+            put("250-and \u{1b}[31mmore\r\n".repeat(400).as_bytes())?;
         },
     }
 }
@@ -328,6 +333,11 @@ async fn slow_answers_are_waited_for_and_nonsense_is_named() {
     let flood = Faulty::start(|_, word| (word == "EHLO").then_some(Act::Flood));
     let (result, _) = send(&mailer(SecretPolicy::default()), &flood.params(&[("timeout", "20s")]), &fail()).await;
     assert!(transient(result).contains("does not end"));
+    for stage in ["greeting", "EHLO", "MAIL", "DATA", "."] {
+        let lines = Faulty::start(move |_, word| (word == stage).then_some(Act::Lines));
+        let (result, _) = send(&mailer(SecretPolicy::default()), &lines.params(&[("timeout", "20s")]), &fail()).await;
+        assert!(transient(result).contains("does not end"), "{stage}");
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod certificates;
 mod cli;
 mod daemon;
 mod egress;
+mod hostile;
 mod import;
 mod keystone;
 mod keystone_v2;

@@ -16,6 +16,7 @@ use crate::model::definition::{Definition, Problem};
 use crate::model::notifier::{NotifierDefinition, TypeCheck};
 use crate::model::plan::{Edits, Planned, PlannedAction, Unplannable, afterwards, plan};
 use crate::model::targets_file::Entry;
+use crate::model::text::{escape_controls, shorten};
 
 pub async fn apply(
     context: web::Data<Context>,
@@ -77,7 +78,11 @@ pub async fn apply(
     Ok(web::Json(ApplyReport { changes, applied: !plan_only, warnings }))
 }
 
-fn entries<D: Defined>(all: Vec<Map<String, Value>>, types: &TypeCheck, wrong: &mut Vec<Unplannable>) -> Vec<Entry> {
+pub(super) fn entries<D: Defined>(
+    all: Vec<Map<String, Value>>,
+    types: &TypeCheck,
+    wrong: &mut Vec<Unplannable>,
+) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(all.len());
     for (keys, number) in all.into_iter().zip(1..) {
         match Entry::from_keys::<D>(keys, types) {
@@ -114,7 +119,7 @@ fn change<D: Defined>(kind: Kind, planned: Planned<D>) -> Change {
     }
 }
 
-fn unplannable(wrong: Vec<Unplannable>) -> ApiError {
+pub(super) fn unplannable(wrong: Vec<Unplannable>) -> ApiError {
     let whats: Vec<String> = ["target", "notifier", "credential"]
         .iter()
         .filter(|what| wrong.iter().any(|w| w.what == **what))
@@ -124,7 +129,7 @@ fn unplannable(wrong: Vec<Unplannable>) -> ApiError {
     let problems = wrong
         .into_iter()
         .flat_map(|w| {
-            let place = format!("{}[{}] ({})", w.what, w.number, w.name);
+            let place = format!("{}[{}] ({})", w.what, w.number, escape_controls(&shorten(&w.name, 128)));
             w.problems.into_iter().map(move |p| Problem { field: format!("{place}.{}", p.field), message: p.message })
         })
         .collect();

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::model::definition::Problem;
-use crate::model::text::quoted;
+use crate::model::text::{escape_controls, quoted, shorten};
 
 /// What stands behind the `?`; every parameter is one that may be left out.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl<T: DeserializeOwned> FromRequest for Asked<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
+pub(super) fn read<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let error = match web::Query::<T>::from_query(query) {
         Ok(read) => return Ok(read.into_inner()),
         Err(error) => why(&error.to_string()),
@@ -43,7 +43,7 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
             let alone = url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish();
             let error = web::Query::<T>::from_query(&alone).err()?;
             let message = format!("{} does not fit: {}", quoted(&value), why(&error.to_string()));
-            Some(Problem { field: name.into_owned(), message })
+            Some(Problem { field: escape_controls(&shorten(&name, 60)).into_owned(), message })
         })
         .collect();
     let detail = match problems.first() {
@@ -61,7 +61,8 @@ fn why(error: &str) -> String {
         "number too large to fit in target type" => "the number is too large".into(),
         "number too small to fit in target type" => "the number is too small".into(),
         "provided string was not `true` or `false`" => "write true or false".into(),
-        other => other.to_owned(),
+        // It quotes what was asked.
+        other => escape_controls(&shorten(other, 300)).into_owned(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::connection::Caller;
 use super::error::ApiError;
 use crate::clock::Clock;
 use crate::config::ControlLimits;
+use crate::model::text::{escape_controls, shorten};
 
 /// All bodies together may be so many times as long as one.
 const TOGETHER: usize = 2;
@@ -95,11 +96,20 @@ impl<T: DeserializeOwned + 'static> FromRequest for Sent<T> {
     }
 }
 
+/// A body as a route takes it.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|e| not_fit(&e.to_string()))
+}
+
+/// The reason may quote what was sent.
+fn not_fit(why: &str) -> ApiError {
+    ApiError::new(400, format!("the body is not what this route takes: {}", escape_controls(&shorten(why, 300))))
+}
+
 async fn read<T: DeserializeOwned>(request: &HttpRequest, mut payload: Payload) -> Result<T, ApiError> {
     let missing = || ApiError::new(500, "the server has no bounds for a body");
     let bodies = request.app_data::<Rc<Bodies>>().ok_or_else(missing)?;
     let caller = request.conn_data::<Rc<Caller>>().ok_or_else(missing)?;
-    let not_fit = |why: &str| ApiError::new(400, format!("the body is not what this route takes: {why}"));
     let json = request
         .mime_type()
         .ok()
@@ -147,7 +157,7 @@ async fn read<T: DeserializeOwned>(request: &HttpRequest, mut payload: Payload) 
         }
     }
     caller.request_is_here();
-    serde_json::from_slice(&all).map_err(|e| not_fit(&e.to_string()))
+    parse(&all)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use crate::board::NotFound;
 use crate::control::api::{PROBLEM_JSON, ProblemDetails};
 use crate::model::definition::Problem;
-use crate::model::text::quoted;
+use crate::model::text::{escape_controls, quoted, shorten};
 use crate::store::StoreError;
 
 /// An answer with a status of 400 or more.
@@ -84,7 +84,7 @@ impl ResponseError for ApiError {
 
 /// A path that does not read.
 pub fn bad_path(error: PathError, _: &HttpRequest) -> actix_web::Error {
-    ApiError::new(404, format!("the path does not read: {error}")).into()
+    ApiError::new(404, format!("the path does not read: {}", escape_controls(&shorten(&error.to_string(), 300)))).into()
 }
 
 /// No such route.

@@ -18,6 +18,8 @@ mod connection;
 mod credentials;
 mod daemon;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod login_test;
 mod logins;
 mod metrics;

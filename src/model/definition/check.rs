@@ -206,7 +206,7 @@ pub(in crate::model) fn check_count(n: i64) -> Result<u32, String> {
         .ok_or_else(|| format!("{n} is out of range: write 1 to 1000"))
 }
 
-pub(in crate::model) fn check_pass_result(s: &str) -> Result<StatusSet, String> {
+pub(crate) fn check_pass_result(s: &str) -> Result<StatusSet, String> {
     if s.len() > MAX_SHORT {
         return Err(format!("{} is longer than {MAX_SHORT} characters: write ranges, such as 200-299", quoted(s)));
     }

@@ -23,6 +23,12 @@ impl Packed {
         Packed(bytes.into_boxed_slice())
     }
 
+    /// Bytes as they come, for fuzzing.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Packed {
+        Packed(bytes.into())
+    }
+
     /// The trace again.
     #[must_use]
     pub fn unpack(&self) -> Trace {

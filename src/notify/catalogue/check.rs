@@ -87,6 +87,17 @@ impl Provider {
         self.requests(&input).map(drop)
     }
 
+    /// An address, params and saved values that it takes, for fuzzing; with them whether each of its texts is secret.
+    #[cfg(any(test, feature = "fuzz"))]
+    #[allow(clippy::type_complexity, reason = "read at once where it is made")]
+    pub(crate) fn tried(&self) -> (Secret, Vec<(String, Secret)>, Vec<(String, String)>, Vec<String>) {
+        let Trial { address, params, saved } = self.trial(true);
+        let is_secret = |name: &str| self.info.params.iter().any(|p| p.name == name && p.secret);
+        let secrets = params.iter().filter(|(name, _)| is_secret(name)).map(|(_, v)| v.expose().to_owned());
+        let secrets = secrets.chain(self.info.address.secret.then(|| address.expose().to_owned())).collect();
+        (address, params, saved, secrets)
+    }
+
     /// With all parameters and saved values, or with what is required only.
     pub(super) fn trial(&self, everything: bool) -> Trial {
         let golden = &self.golden;

@@ -150,8 +150,8 @@ fn of_item(item: &Item, message: &Message) -> Value {
         add("open", is_open(item).into());
         add("since", utc(item.started_at.0).into());
         add("until", item.ended_at.map_or(Value::Null, |at| utc(at.0).into()));
-        add("duration_ms", (until.0 - item.started_at.0).max(0).into());
-        add("duration", duration(until.0 - item.started_at.0).into());
+        add("duration_ms", until.0.saturating_sub(item.started_at.0).max(0).into());
+        add("duration", duration(until.0.saturating_sub(item.started_at.0)).into());
     }
     value
 }
@@ -159,7 +159,7 @@ fn of_item(item: &Item, message: &Message) -> Value {
 /// The first line, short enough for a locked phone.
 fn item_title(item: &Item, message: &Message) -> String {
     let name = item.target.called();
-    let lasted = duration(item.ended_at.unwrap_or(message.at).0 - item.started_at.0);
+    let lasted = duration(item.ended_at.unwrap_or(message.at).0.saturating_sub(item.started_at.0));
     let why = if item.reason.is_empty() { String::new() } else { format!(" ({})", item.reason.replace('_', " ")) };
     let title = match item.event {
         _ if item.recovered_unseen => format!("{name} was down for {lasted} and works again"),

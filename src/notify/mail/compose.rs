@@ -17,6 +17,9 @@ use crate::model::time::UtcMs;
 /// So many earlier messages are named in References: the first, which began the thread, and the last ones.
 const MOST_REFERENCES: usize = 20;
 
+/// The end of the year 9999: a date of a mail has four digits for the year.
+const LAST_DATE: i64 = 253_402_300_799_000;
+
 /// The sender: as written, else the user who logs in, else `skypunch@HOST`.
 ///
 /// # Errors
@@ -45,7 +48,7 @@ pub fn compose(
     rendered: &Rendered,
     now: UtcMs,
 ) -> Result<Vec<u8>, String> {
-    let date = UNIX_EPOCH + Duration::from_millis(now.0.max(0).unsigned_abs());
+    let date = UNIX_EPOCH + Duration::from_millis(now.0.clamp(0, LAST_DATE).unsigned_abs());
     let mut mail = Mail::builder().date(date).from(from.clone()).subject(rendered.subject.as_str());
     for to in &account.to {
         mail = mail.to(to.clone());

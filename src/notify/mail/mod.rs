@@ -29,3 +29,16 @@ mod wrap;
 pub use params::{ADDRESS_HELP, Account, Login, Security, check, params};
 pub use render::{Rendered, check_templates, render};
 pub use transport::Mailer;
+
+/// The bytes of a mail, for fuzzing.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn composed(
+    message: &crate::model::message::Message,
+    rendered: &Rendered,
+    now: crate::model::time::UtcMs,
+) -> Result<Vec<u8>, String> {
+    let params = [("server".to_owned(), crate::secret::Secret::new("mx.example.com"))];
+    let account = Account::read("ops@example.com", &params).map_err(|problems| format!("{problems:?}"))?;
+    let from = compose::sender(&account, None, &message.host)?;
+    compose::compose(&account, &from, message, rendered, now)
+}

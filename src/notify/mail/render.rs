@@ -10,6 +10,7 @@
 //! of that kind, which then has no HTML. They see the names of the catalogue's templates and those of the view. When one
 //! of them fails, the built-in ones are used: a message is more than its looks.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use minijinja::syntax::SyntaxConfig;
@@ -167,7 +168,7 @@ fn with_own(view: &View, message: &Message, own: &[(String, String)], now: UtcMs
     };
     let html = match of_kind {
         Some(_) => None,
-        None => get("html")?.or(rendered.html),
+        None => get("html")?.map(|html| visible(&html).into_owned()).or(rendered.html),
     };
     Ok(Rendered {
         subject: get("subject")?.map_or(rendered.subject, |s| line(&s)),
@@ -234,11 +235,25 @@ fn line(text: &str) -> String {
     shorten(&escape_controls(&words.join(" ")), MAX_SUBJECT).into_owned()
 }
 
+/// Control characters and what reorders text are made visible: a person's own template may use names that hold what a
+/// server said.
+fn visible(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace("\r\n", "\n");
+    let show = |c: char| if acts(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(show).collect())
+}
+
 /// No blanks at the ends of lines, no more than one empty line in a row, one line break at the end.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut empty = true;
-    for line in text.lines().map(str::trim_end) {
+    for line in visible(text).lines().map(str::trim_end) {
         if line.is_empty() && empty {
             continue;
         }

@@ -80,7 +80,7 @@ impl View {
             fits
         };
         let names: Vec<String> = others.take_while(fits).cloned().collect();
-        let unnamed = self.items.len() + self.more - items - names.len();
+        let unnamed = (self.items.len() + self.more).saturating_sub(items + names.len());
         self.html = Room { items, names, unnamed };
     }
 }
@@ -189,7 +189,7 @@ fn is_failing(item: &Item) -> bool {
 /// What stands behind `detected for` in the subject.
 fn subject_of(item: &Item, now: UtcMs) -> String {
     let name = clean(&item.target.called());
-    let since = |end: Option<UtcMs>| lasted(end.unwrap_or(now).0 - item.started_at.0);
+    let since = |end: Option<UtcMs>| lasted(end.unwrap_or(now).0.saturating_sub(item.started_at.0));
     let reason = clean(&item.reason);
     match item.event {
         _ if item.recovered_unseen => format!("{name}: it failed for {} ({reason})", since(item.ended_at)),
@@ -204,7 +204,7 @@ fn subject_of(item: &Item, now: UtcMs) -> String {
 fn first_of(item: &Item, now: UtcMs) -> String {
     let name = clean(&item.target.called());
     let (began, ended) = (time(item.started_at), time(item.ended_at.unwrap_or(now)));
-    let length = |end: Option<UtcMs>| lasted(end.unwrap_or(now).0 - item.started_at.0);
+    let length = |end: Option<UtcMs>| lasted(end.unwrap_or(now).0.saturating_sub(item.started_at.0));
     let reason = clean(&item.reason);
     let cause = sentence(&clean(&item.cause)).map_or(String::new(), |c| format!(" Likely cause: {c}"));
     match item.event {
@@ -289,7 +289,7 @@ fn item_view(item: &Item, now: UtcMs) -> ItemView {
     ];
     if let Some(ended) = item.ended_at {
         facts.push(("Ended", time(ended)));
-        facts.push(("Lasted", lasted(ended.0 - item.started_at.0)));
+        facts.push(("Lasted", lasted(ended.0.saturating_sub(item.started_at.0))));
     }
     if item.event == EventKind::Reminder {
         facts.push(("Reminder", item.number.to_string()));

@@ -26,7 +26,8 @@ pub fn field(label: &str, value: &str) -> String {
 
 fn wrap_line(line: &str, indent: usize, width: usize) -> String {
     let body = line.trim_start();
-    let mut out = " ".repeat(line.width() - body.width());
+    // The width of a whole is not the sum of its parts' widths: signs may join.
+    let mut out = " ".repeat(line[..line.len() - body.len()].width());
     let (mut column, mut at_begin) = (out.len(), true);
     let mut rest = body;
     while !rest.is_empty() {

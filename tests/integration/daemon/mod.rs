@@ -35,6 +35,7 @@ mod egress;
 mod errors;
 mod file;
 mod health;
+mod hostile;
 mod incidents;
 mod itself;
 mod kills;

@@ -34,6 +34,8 @@ pub struct Mail {
     /// `X-Skypunch-Incident`; a digest has none.
     pub incident: Option<String>,
     pub text: String,
+    /// Its bytes, as they came over the wire, dots undone.
+    pub raw: Vec<u8>,
 }
 
 impl Mail {
@@ -57,6 +59,7 @@ impl Mail {
             event: header("X-Skypunch-Event").unwrap(),
             incident: header("X-Skypunch-Incident"),
             text: mail.body_text(0).unwrap().into_owned(),
+            raw: raw.to_vec(),
         }
     }
 }
