@@ -242,10 +242,10 @@ fn no_canary_appears_where_it_does_not_belong(place: &Place) {
     };
     for (kind, name) in world.names.clone() {
         if kind == "targets" && !matches!(name, "userinfo" | "wrong-row") {
-            wait_until(&format!("{name} has failed"), SOON * 2, || known(&daemon, name));
+            wait_until(&format!("{name} has failed"), SOON * 6, || known(&daemon, name));
         }
     }
-    wait_until("everybody was told, or refused", SOON * 3, || {
+    wait_until("everybody was told, or refused", SOON * 10, || {
         let sent = world.sent.lock().unwrap();
         let is_there = |who: &str| sent.iter().any(|(w, ..)| w == who);
         [
@@ -272,7 +272,7 @@ fn no_canary_appears_where_it_does_not_belong(place: &Place) {
     let lock = place.db.lock();
     let changed = json!({"authn_parms": format!("user=ann,password={}", CANARIES[BASIC])});
     leaks.look("a change without the database", daemon.request("PATCH", "/v1/targets/basic-body", Some(&changed)).body);
-    wait_until("results are spooled", SOON * 2, || {
+    wait_until("results are spooled", SOON * 6, || {
         daemon.status()["persistence"]["spooled_results"].as_i64() > Some(0)
     });
     leaks.look("status without the database", daemon.status().to_string());
