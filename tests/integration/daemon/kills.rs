@@ -123,11 +123,17 @@ fn kill_9_at_random_moments_loses_no_more_than_the_flush_interval(place: &Place)
             number(kept, "spooled_batches") == 0
         });
         wait_until("the next probe finds what is so", SOON, || flipped_are_seen(&daemon, &failing));
-        let written = incidents(&place.db);
-        for (id, ended) in &durable {
-            let known = written.get(id);
-            assert!(known.is_some_and(|e| *e >= *ended), "round {round}: {id}, ended {ended}, became {known:?}");
-        }
+        let behind = || {
+            let written = incidents(&place.db);
+            let late = |(id, ended): &(&String, &bool)| written.get(*id).is_none_or(|e| *e < **ended);
+            durable.iter().filter(late).map(|(id, ended)| (id.clone(), *ended)).collect::<Vec<_>>()
+        };
+        let begun = clock.now();
+        wait_until("what was durable is written", SOON, || {
+            let behind = behind();
+            assert!(behind.is_empty() || clock.now().since(begun) < SOON * 2 / 3, "round {round}: {behind:?}");
+            behind.is_empty()
+        });
         let rows = place.db.sql(&format!("SELECT started_at FROM results WHERE started_at <= {killed} ORDER BY 1"));
         let started: Vec<i64> = rows.iter().map(|r| r[0].parse().unwrap()).collect();
         let lost_before = samples.0[0].1.saturating_sub(started.partition_point(|s| *s <= samples.0[0].0) as u64);
