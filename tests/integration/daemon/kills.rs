@@ -55,8 +55,8 @@ impl Samples {
     /// How old the oldest answer is, at the time of the kill, that is no row: 0 when all are. `started` are the times of
     /// all rows, in order, and `before` the answers that were lost in earlier rounds.
     fn oldest_lost(&self, killed: i64, started: &[i64], before: u64) -> i64 {
-        let is_there = |(at, total): &&(i64, u64)| started.partition_point(|s| s <= at) as u64 + before >= *total;
-        let lost = self.0.iter().take_while(|s| s.0 <= killed).skip_while(is_there).next();
+        let is_lost = |(at, total): &&(i64, u64)| (started.partition_point(|s| s <= at) as u64) + before < *total;
+        let lost = self.0.iter().take_while(|s| s.0 <= killed).find(is_lost);
         lost.map_or(0, |(at, _)| killed - at)
     }
 }
@@ -125,7 +125,7 @@ fn kill_9_at_random_moments_loses_no_more_than_the_flush_interval(place: &Place)
         wait_until("the next probe finds what is so", SOON, || flipped_are_seen(&daemon, &failing));
         let behind = || {
             let written = incidents(&place.db);
-            let late = |(id, ended): &(&String, &bool)| written.get(*id).is_none_or(|e| *e < **ended);
+            let late = |(id, ended): &(&String, &bool)| written.get(*id).is_none_or(|e| !*e && **ended);
             durable.iter().filter(late).map(|(id, ended)| (id.clone(), *ended)).collect::<Vec<_>>()
         };
         let begun = clock.now();
