@@ -187,7 +187,7 @@ impl Resolver {
     /// answered because no name server answers anybody. That is our network's trouble, not the name's.
     #[must_use]
     pub fn is_silent(&self, host: &str, waited: Duration) -> bool {
-        self.silence.borrow().is_general(host, waited, self.clock.now())
+        self.silence.borrow_mut().is_general(host, waited, self.clock.now())
     }
 
     /// The addresses of `host`, in the order in which they should be tried; never empty.

@@ -16,6 +16,8 @@ pub struct Silence {
     open: HashMap<Box<str>, (Mono, usize)>,
     /// The last two different names that got none: asked when, given up when.
     in_vain: [Option<(Box<str>, Mono, Mono)>; 2],
+    /// When nobody was last found to get an answer.
+    general: Option<Mono>,
 }
 
 impl Silence {
@@ -44,9 +46,10 @@ impl Silence {
     }
 
     /// Whether a question for `name` that waited for `waited` until now got no answer because nobody gets any: there
-    /// was none since it was asked, and another name has waited for at least half as long at the same time.
+    /// was none for half of that time, and another name has waited for at least half as long at the same time. Or it was
+    /// found so for another since this one was asked: name servers that are back have lost what they were asked before.
     #[must_use]
-    pub fn is_general(&self, name: &str, waited: Duration, now: Mono) -> bool {
+    pub fn is_general(&mut self, name: &str, waited: Duration, now: Mono) -> bool {
         let asked = now - waited;
         let long = waited / 2;
         let others_open = self.open.iter().any(|(n, (since, _))| **n != *name && now.since(*since) >= long);
@@ -55,7 +58,11 @@ impl Silence {
             .iter()
             .flatten()
             .any(|(n, since, until)| **n != *name && *until >= asked && until.since(*since) >= long);
-        self.last_answer.is_none_or(|at| at < asked) && (others_open || others_in_vain)
+        if self.last_answer.is_none_or(|at| now.since(at) >= long) && (others_open || others_in_vain) {
+            self.general = Some(now);
+            return true;
+        }
+        self.general.is_some_and(|at| at >= asked)
     }
 }
 
@@ -89,7 +96,8 @@ mod tests {
         assert!(s.is_general("b", SECOND, ms(1001)), "a was given up just before");
         s.asked("c", ms(1002));
         s.ended("c", ms(1002), ms(1003), true);
-        assert!(!s.is_general("b", SECOND, ms(1500)));
+        assert!(s.is_general("b", SECOND, ms(1500)), "it was asked while nobody got an answer");
+        assert!(!s.is_general("b", Duration::from_millis(490), ms(1500)));
     }
 
     #[test]

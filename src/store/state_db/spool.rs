@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  push --> [oldest … newest] --front--> main database --written--> remove
+//!    behind? a batch joins the one before it, so that what waits is written in few transactions
 //!             full? 1. PASS results go, the oldest batches first: their deltas stay, so counters stay right
 //!                   2. two small neighbours of one writer become one: a status a target instead of two
 //!             failures, statuses and incidents are never dropped
@@ -21,6 +22,11 @@ use crate::store::StoreError;
 
 /// Neighbours are joined up to this size together, about 100,000 statuses: still one transaction of a sane size.
 const MAX_JOINED: i64 = 8 << 20;
+
+/// From so many batches on it is behind: a transaction for each would be slower than they come.
+const MANY: u64 = 8;
+/// The last batch takes further ones up to so many bytes: it is written again each time.
+const MAX_APPENDED: i64 = 64 << 10;
 
 /// How much is in the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,9 +85,11 @@ impl StateDb {
             if last.is_some_and(|last| batch.number <= last) {
                 return Ok((SpoolPush::AlreadyThere, size));
             }
-            size.bytes += insert(c, None, batch)?;
-            size.batches += 1;
-            size.results += batch.results.len() as u64;
+            if size.batches < MANY || !append(c, &mut size, batch)? {
+                size.bytes += insert(c, None, batch)?;
+                size.batches += 1;
+                size.results += batch.results.len() as u64;
+            }
             let before = size.results;
             if size.bytes > max {
                 // Some room to spare, so that this is not done again for the next one.
@@ -179,6 +187,21 @@ fn insert(c: &mut SqliteConnection, seq: Option<i64>, batch: &Batch) -> Result<u
         Some(seq) => diesel::update(spool::table.find(seq)).set(row).execute(c)?,
     };
     Ok(size)
+}
+
+/// Joins a batch to the last one, if that is of the same writer, small, and not the front: that may be on its way to the main
+/// database under its own number. False: it was not.
+fn append(c: &mut SqliteConnection, size: &mut SpoolSize, batch: &Batch) -> Result<bool, StoreError> {
+    let front: Option<i64> = spool::table.select(diesel::dsl::min(spool::seq)).first(c)?;
+    let last = spool::table.order(spool::seq.desc()).select((spool::seq, spool::writer, spool::number, spool::bytes));
+    let Some(last) = last.first::<Entry>(c).optional()? else { return Ok(false) };
+    if front == Some(last.seq) || last.writer != batch.writer || last.bytes > MAX_APPENDED {
+        return Ok(false);
+    }
+    let joined = join(read(c, last.seq)?, batch.clone());
+    size.bytes = (size.bytes + insert(c, Some(last.seq), &joined)?).saturating_sub(unsigned(last.bytes));
+    size.results += batch.results.len() as u64;
+    Ok(true)
 }
 
 fn read(c: &mut SqliteConnection, seq: i64) -> Result<Batch, StoreError> {

@@ -143,7 +143,7 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> 
                 return Ok(());
             }
             Some(Answer::Status(status)) => status,
-            Some(Answer::Flips) => [500, 200][usize::from(count % 2 == 0)],
+            Some(Answer::Flips) => [500, 200][usize::from(count.is_multiple_of(2))],
             None => 200,
         }
     };

@@ -123,8 +123,9 @@ fn take(tcp: TcpStream, shared: &Mutex<Inner>) {
     if reader.read_exact(&mut body).is_err() {
         return;
     }
+    // Half a request, of a sender that was killed.
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else { return };
     let mut inner = shared.lock().unwrap();
-    let body: Value = serde_json::from_slice(&body).unwrap();
     let status = inner.refused.and_then(|rule| rule(&body)).unwrap_or(inner.status);
     let is_page = body.get("to").is_some();
     inner.got.push(Got { key, body });

@@ -332,3 +332,31 @@ fn a_long_outage_does_not_grow_the_spool_without_end() {
     let passes: i64 = all.iter().flat_map(|b| &b.statuses).map(|s| s.delta.pass_count).sum();
     assert_eq!(passes, 20 * rounds);
 }
+
+#[test]
+fn a_spool_that_is_behind_is_few_batches_and_its_front_is_left_alone() {
+    let file = File::new();
+    let mut state = file.open(1 << 30);
+    for n in 1..=100 {
+        state.spool_push(&batch(3, n, n % 4 + 1, n * 100, 9, 1)).unwrap();
+    }
+    let size = state.spool_len();
+    assert_eq!(size.results, 1000, "all are there");
+    assert!(size.batches < 20, "{size:?}");
+    assert_eq!(state.spool_push(&batch(3, 100, 1, 0, 1, 0)).unwrap(), SpoolPush::AlreadyThere);
+    let db = TestDb::sqlite();
+    let mut store = db.store();
+    // The front was written, and its answer lost; then all of it comes.
+    let front = state.spool_front().unwrap().unwrap().1;
+    assert_eq!(front.number, 1, "under its own number");
+    store.write_batch(&front).unwrap();
+    for n in 101..=110 {
+        state.spool_push(&batch(3, n, n % 4 + 1, n * 100, 9, 1)).unwrap();
+    }
+    for b in drain(&mut state) {
+        store.write_batch(&b).unwrap();
+    }
+    assert_eq!(db.number("SELECT COUNT(*) FROM results"), 1100);
+    assert_eq!(db.number("SELECT SUM(pass_count + fail_count) FROM target_status"), 1100);
+    assert_eq!(store.last_number(3).unwrap(), 110);
+}
