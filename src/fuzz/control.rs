@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
         Err(problem) => refused(&problem),
     }
     let applied = control::body::<ApplyRequest>(body.as_bytes()).and_then(|r| control::apply(r, &any_type));
-    applied.err().iter().for_each(refused);
+    applied.err().iter().for_each(|p| refused(p));
     query::<TargetFilter>(&text);
     query::<HistoryQuery>(&text);
     query::<IncidentQuery>(&text);
@@ -39,7 +39,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn query<T: DeserializeOwned>(text: &str) {
-    control::query::<T>(text).err().iter().for_each(refused);
+    control::query::<T>(text).err().iter().for_each(|p| refused(p));
 }
 
 fn refused(problem: &ProblemDetails) {

@@ -1,7 +1,7 @@
 //! What is known of a certificate, and TLS trouble in words for people; pure.
 
 use rustls::pki_types::CertificateDer;
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::model::text::{escape_controls, shorten, utc_seconds};
@@ -95,6 +95,11 @@ pub fn refusal(error: &CertificateError, facts: Option<&CertificateFacts>, serve
 pub fn trouble(error: &Error) -> String {
     match error {
         Error::AlertReceived(alert) => alert_words(*alert),
+        Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
+            "the server's certificates, or another message of its handshake, are longer than 64 KiB, which is the most \
+             that is read"
+                .to_owned()
+        }
         Error::InvalidMessage(_) => "the answer is not TLS".to_owned(),
         Error::PeerIncompatible(why) => format!("the server's TLS does not fit ours ({why:?})"),
         Error::PeerMisbehaved(why) => format!("the server breaks the TLS protocol ({why:?})"),

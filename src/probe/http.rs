@@ -79,6 +79,9 @@ pub async fn exchange(
     }
 }
 
+/// More interim answers than any server sends in good faith. Each is a step of the trace, which is kept and told.
+const MAX_INTERIM: usize = 32;
+
 /// Why there is no head.
 enum Unread {
     /// The connection ended or broke.
@@ -94,7 +97,7 @@ async fn read_head(
     headers: Option<&mut Vec<(String, String)>>,
     recorder: &Recorder,
 ) -> Result<Head, Unread> {
-    let (mut looked, mut dropped) = (0, 0);
+    let (mut looked, mut dropped, mut interims) = (0, 0, 0);
     while wire.read().await {
         if wire.received() == wire.bytes().len() as u64 && looked == 0 {
             recorder.step(Event::FirstByte);
@@ -108,7 +111,11 @@ async fn read_head(
                     looked = wire.bytes().len();
                     break;
                 }
+                Look::Interim { .. } if interims == MAX_INTERIM => {
+                    return Err(Unread::Bad("more than 32 interim answers (1xx) come before it"));
+                }
                 Look::Interim { bytes, status } => {
+                    interims += 1;
                     recorder.step(Event::Interim { status });
                     wire.consume(bytes);
                     dropped += bytes;

@@ -132,7 +132,7 @@ fn a_chain_of_ten_megabytes_is_refused_with_one_sentence() {
         let mut target = target(&Definition { tls_verify, ..unverified(&peer) });
         target.timeout = LONG;
         let found = probe_target(&target, Default::default());
-        found.fails(Reason::TlsHandshake).saying("HandshakePayloadTooLarge");
+        found.fails(Reason::TlsHandshake).saying("are longer than 64 KiB");
         assert!(found.text().len() < 2_000, "{}", found.text());
     }
 }

@@ -10,23 +10,23 @@ use crate::model::credential::CredentialDefinition;
 use crate::model::definition::Definition;
 use crate::model::notifier::{NotifierDefinition, TypeCheck};
 
-fn told(error: ApiError) -> ProblemDetails {
+fn told(error: ApiError) -> Box<ProblemDetails> {
     assert!(error.status_code().is_client_error(), "{error}");
-    *error.0
+    error.0
 }
 
 /// A body as a route takes it.
-pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ProblemDetails> {
+pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<ProblemDetails>> {
     body::parse(bytes).map_err(told)
 }
 
 /// What stands behind the `?`.
-pub fn query<T: DeserializeOwned>(text: &str) -> Result<T, ProblemDetails> {
+pub fn query<T: DeserializeOwned>(text: &str) -> Result<T, Box<ProblemDetails>> {
     super::asked::read(text).map_err(told)
 }
 
 /// Checks what `POST /v1/apply` got, as far as it needs no database.
-pub fn apply(request: ApplyRequest, types: &TypeCheck) -> Result<(), ProblemDetails> {
+pub fn apply(request: ApplyRequest, types: &TypeCheck) -> Result<(), Box<ProblemDetails>> {
     let mut wrong = Vec::new();
     super::apply::entries::<Definition>(request.targets, types, &mut wrong);
     super::apply::entries::<NotifierDefinition>(request.notifiers, types, &mut wrong);

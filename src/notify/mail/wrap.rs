@@ -26,7 +26,7 @@ pub fn field(label: &str, value: &str) -> String {
 
 fn wrap_line(line: &str, indent: usize, width: usize) -> String {
     let body = line.trim_start();
-    // The width of a whole is not the sum of its parts' widths: signs may join.
+    // A whole is not as wide as its parts are together where signs join: no widths are subtracted.
     let mut out = " ".repeat(line[..line.len() - body.len()].width());
     let (mut column, mut at_begin) = (out.len(), true);
     let mut rest = body;
