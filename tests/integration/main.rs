@@ -27,6 +27,7 @@ mod probe_secrets;
 mod probe_tls;
 mod probe_token;
 mod probing;
+mod promises;
 mod reasons;
 mod settings;
 mod store;
