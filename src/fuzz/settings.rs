@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::input::{CANARY, Fields, with_secrets};
+use super::input::{CANARY, Fields};
 use super::judge;
 use crate::config::{self, KEYS};
 
@@ -12,7 +12,8 @@ pub fn run(data: &[u8]) {
     // Flags are named by our own command line.
     let flag = KEYS.iter().find(|key| **key == flag).map(|key| (*key).to_owned());
     let root = text.len() % 2 == 0;
-    let value = if flag.as_deref() == Some("database.url") { with_secrets(&value) } else { value };
+    let value =
+        if flag.as_deref() == Some("database.url") { value.replace(":~@", &format!(":{CANARY}@")) } else { value };
     let overrides: Vec<(String, String)> = flag.into_iter().map(|key| (key, value.clone())).collect();
     let env = fields.rest();
     let env = env.chunks_exact(2).map(|pair| (format!("SKYPUNCH__{}", pair[0]), pair[1].clone()));

@@ -75,6 +75,16 @@ pub fn shown(name: &str, part: usize) -> String {
     if is_name { quoted(name) } else { format!("part {part}, which does not begin with a name,") }
 }
 
+/// A value that is no secret as an error may show it: no further than a `=`, behind which the next parameter's value
+/// stands where the comma between the two was forgotten.
+#[must_use]
+pub fn shown_value(value: &str) -> String {
+    match value.split_once('=') {
+        Some((before, _)) => quoted(&format!("{before}=…")),
+        None => quoted(value),
+    }
+}
+
 fn quote(value: &str) -> String {
     if value.contains([',', '"', '\\']) || value.trim() != value {
         format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))

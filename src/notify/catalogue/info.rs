@@ -4,6 +4,7 @@ use minijinja::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::model::definition::{Problem, redact_userinfo};
+use crate::model::params::shown_value;
 use crate::model::text::{nearest, quoted};
 use crate::secret::Secret;
 
@@ -232,7 +233,7 @@ impl ParamInfo {
     pub(super) fn parse(&self, text: &str) -> Result<Value, String> {
         let text = text.trim();
         let wrong = |what: &str| {
-            let shown = if self.secret { String::new() } else { format!("{} ", quoted(text)) };
+            let shown = if self.secret { String::new() } else { format!("{} ", shown_value(text)) };
             Err(format!("`{}`: {shown}{what}", self.name))
         };
         match self.kind {

@@ -13,8 +13,8 @@ use lettre::message::Mailbox;
 
 use super::address::{mailbox, mailboxes};
 use crate::model::definition::Problem;
-use crate::model::params::shown;
-use crate::model::text::{nearest, quoted};
+use crate::model::params::{shown, shown_value};
+use crate::model::text::nearest;
 use crate::notify::catalogue::ParamInfo;
 use crate::secret::Secret;
 
@@ -157,7 +157,11 @@ impl Account {
             }
         }
         let mut sender = |name: &str| {
-            let read = text(name).map(|t| mailbox(t).map_err(|e| format!("`{name}`: {e}")));
+            let wrong = |t: &str, why: String| match t.contains('=') {
+                true => format!("`{name}` is {}: write one mail address", shown_value(t)),
+                false => format!("`{name}`: {why}"),
+            };
+            let read = text(name).map(|t| mailbox(t).map_err(|why| wrong(t, why)));
             problems.of("params", read.transpose()).flatten()
         };
         let (from, reply_to) = (sender("from"), sender("reply_to"));
@@ -221,11 +225,11 @@ fn unknown(name: &str, part: usize) -> String {
 }
 
 fn read_port(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|p| *p > 0).ok_or_else(|| format!("`port` is {}: write 1 to 65535", quoted(text)))
+    text.parse().ok().filter(|p| *p > 0).ok_or_else(|| format!("`port` is {}: write 1 to 65535", shown_value(text)))
 }
 
 fn read_server(text: &str) -> Result<(url::Host, Option<u16>), String> {
-    let wrong = || format!("`server` is {}: write HOST, HOST:PORT or [IPv6 address]:PORT", quoted(text));
+    let wrong = || format!("`server` is {}: write HOST, HOST:PORT or [IPv6 address]:PORT", shown_value(text));
     let text = text.trim();
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(read_port(port)?)),
@@ -246,7 +250,7 @@ fn read_security(text: Option<&str>, port: Option<u16>) -> Result<Security, Stri
         Some("opportunistic") => Ok(Security::Opportunistic),
         Some("tls") => Ok(Security::Tls),
         Some("none") => Ok(Security::None),
-        Some(other) => Err(format!("`security` is {}: write starttls, opportunistic, tls or none", quoted(other))),
+        Some(other) => Err(format!("`security` is {}: write starttls, opportunistic, tls or none", shown_value(other))),
     }
 }
 
@@ -258,7 +262,7 @@ fn read_login(text: Option<&str>, has_user: bool, security: Security) -> Result<
         Some("auto") => Ok(Login::Auto { unasked: false }),
         Some("plain") => Ok(Login::Plain),
         Some("login") => Ok(Login::Login),
-        Some(other) => Err(format!("`auth` is {}: write plain, login, auto or none", quoted(other))),
+        Some(other) => Err(format!("`auth` is {}: write plain, login, auto or none", shown_value(other))),
     }
 }
 
@@ -266,7 +270,7 @@ fn read_ca(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
         Ok(text.to_owned())
     } else {
-        Err(format!("`ca` is {}: write the absolute path of a PEM file", quoted(text)))
+        Err(format!("`ca` is {}: write the absolute path of a PEM file", shown_value(text)))
     }
 }
 
@@ -274,14 +278,14 @@ fn read_timeout(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|d| (Duration::from_secs(1)..=Duration::from_secs(600)).contains(d))
-        .ok_or_else(|| format!("`timeout` is {}: write 1s to 10m", quoted(text)))
+        .ok_or_else(|| format!("`timeout` is {}: write 1s to 10m", shown_value(text)))
 }
 
 fn read_hello(text: &str) -> Result<String, String> {
     if super::address::is_host_name(text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("`hello` is {}: write a host name", quoted(text)))
+        Err(format!("`hello` is {}: write a host name", shown_value(text)))
     }
 }
 
@@ -308,6 +312,21 @@ mod tests {
         assert_eq!(a.timeout, DEFAULT_TIMEOUT);
         assert!(a.verifies());
         assert!(!format!("{a:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_forgotten_comma_before_a_password_shows_none() {
+        for params in [
+            "server=h password=hunter2",
+            "server=h:25;password=hunter2",
+            "server=h,port=25 password=hunter2",
+            "server=h,from=me password=hunter2",
+            "server=h,security=tls;password=hunter2",
+            "server=h,timeout=5s password=hunter2",
+        ] {
+            let said = problem("ops@example.com", params);
+            assert!(said.contains("password=…") && !said.contains("hunter2"), "{params}: {said}");
+        }
     }
 
     #[test]
