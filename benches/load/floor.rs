@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,11 +19,13 @@ use skypunch::clock::Clock;
 use skypunch::model::schedule::Schedule;
 use skypunch::model::target::TargetId;
 use skypunch::model::time::Mono;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::Outcome;
 use crate::roles::{Role, say, serve_stdin};
+use crate::tls;
 
 #[derive(Default)]
 struct Counts {
@@ -30,9 +33,14 @@ struct Counts {
     failed: AtomicU64,
 }
 
-/// The role: `args` are the origin's port, how many targets, and their frequency in milliseconds.
+/// The role: `args` are the origin's port, how many targets, their frequency in milliseconds, and for TLS the folder of the
+/// authority.
 pub fn run(args: &[String]) -> Outcome<()> {
-    let [port, targets, frequency_ms] = args else { return Err("floor PORT TARGETS FREQUENCY_MS".into()) };
+    let (args, tls) = match args {
+        [numbers @ .., folder] if numbers.len() == 3 => (numbers, Some(tls::connector(Path::new(folder))?)),
+        numbers => (numbers, None),
+    };
+    let [port, targets, frequency_ms] = args else { return Err("floor PORT TARGETS FREQUENCY_MS [FOLDER]".into()) };
     let (port, targets, frequency_ms): (u16, i64, u64) = (port.parse()?, targets.parse()?, frequency_ms.parse()?);
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
     let counts = Arc::new(Counts::default());
@@ -56,10 +64,14 @@ pub fn run(args: &[String]) -> Outcome<()> {
                     tokio::time::sleep(wait).await;
                 }
                 *at = *at + frequency;
-                let (request, counts) = (Rc::clone(request), Rc::clone(&counts));
+                let (request, counts, tls) = (Rc::clone(request), Rc::clone(&counts), tls.clone());
                 tokio::task::spawn_local(async move {
                     counts.borrow().started.fetch_add(1, Relaxed);
-                    if probe(address, &request).await.is_err() {
+                    let ended = match tls {
+                        None => probe(address, &request).await,
+                        Some(tls) => probe_tls(address, &request, &tls).await,
+                    };
+                    if ended.is_err() {
                         counts.borrow().failed.fetch_add(1, Relaxed);
                     }
                 });
@@ -79,17 +91,31 @@ fn request(id: i64, port: u16) -> Vec<u8> {
 
 async fn probe(address: SocketAddr, request: &[u8]) -> std::io::Result<()> {
     let mut tcp = TcpStream::connect(address).await?;
-    tcp.write_all(request).await?;
+    exchange(&mut tcp, request).await?;
+    tcp.set_zero_linger()
+}
+
+/// The same over TLS: a full handshake that verifies the certificate.
+async fn probe_tls(address: SocketAddr, request: &[u8], tls: &TlsConnector) -> std::io::Result<()> {
+    let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
+    let mut stream = tls.connect(tls::name(), tcp).await?;
+    exchange(&mut stream, request).await?;
+    stream.get_ref().0.set_zero_linger()
+}
+
+async fn exchange(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> std::io::Result<()> {
+    stream.write_all(request).await?;
     let mut buffer = [0u8; 1024];
     let mut len = 0;
     while !buffer[..len].ends_with(b"\r\n\r\nok") {
-        let n = tcp.read(&mut buffer[len..]).await?;
+        let n = stream.read(&mut buffer[len..]).await?;
         if n == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         len += n;
     }
-    tcp.set_zero_linger()
+    Ok(())
 }
 
 /// The floor as the bench sees it.
@@ -98,7 +124,22 @@ pub struct Floor(Role);
 impl Floor {
     /// Starts one.
     pub fn start(port: u16, targets: usize, frequency: Duration, nice: Option<i32>) -> Outcome<Floor> {
-        let args = [port.to_string(), targets.to_string(), frequency.as_millis().to_string()];
+        Floor::start_with(vec![port.to_string(), targets.to_string(), frequency.as_millis().to_string()], nice)
+    }
+
+    /// Starts one that speaks TLS and trusts the authority in that folder.
+    pub fn start_tls(
+        port: u16,
+        targets: usize,
+        frequency: Duration,
+        folder: &Path,
+        nice: Option<i32>,
+    ) -> Outcome<Floor> {
+        let numbers = [port.to_string(), targets.to_string(), frequency.as_millis().to_string()];
+        Floor::start_with(numbers.into_iter().chain([folder.display().to_string()]).collect(), nice)
+    }
+
+    fn start_with(args: Vec<String>, nice: Option<i32>) -> Outcome<Floor> {
         let mut role = Role::start("floor", &args, nice)?;
         role.line()?;
         Ok(Floor(role))

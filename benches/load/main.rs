@@ -8,6 +8,7 @@
 //! ```
 #![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures")]
 
+mod connections;
 mod daemon;
 mod database;
 mod floor;
@@ -25,6 +26,7 @@ mod scenarios;
 mod sink;
 mod storm;
 mod timer;
+mod tls;
 mod tokens;
 mod window;
 
@@ -93,7 +95,7 @@ impl Options {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.split_first() {
-        Some((role, _)) if role == "origin" => origin::run().map(|()| ExitCode::SUCCESS),
+        Some((role, rest)) if role == "origin" => origin::run(rest).map(|()| ExitCode::SUCCESS),
         Some((role, _)) if role == "receiver" => receiver::run().map(|()| ExitCode::SUCCESS),
         Some((role, _)) if role == "sink" => sink::run().map(|()| ExitCode::SUCCESS),
         Some((role, rest)) if role == "floor" => floor::run(rest).map(|()| ExitCode::SUCCESS),

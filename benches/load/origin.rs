@@ -3,27 +3,32 @@
 //! ```text
 //!  accept -> (read the request) -> 200 with two bytes -> close        paths /t/ID; 500 while it is told to fail
 //!                     |-> 401 instead, unless Keystone knows the token    paths /a/ID
+//!                     |-> 200 without the close, again and again     paths /k/ID
 //!                     |-> 200 and 500 in turn                          paths /flip/ID
 //!                     '-> nothing, until the client gives up          paths /hang/ID
 //! ```
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skypunch::clock::Clock;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::Outcome;
 use crate::roles::{Role, say, serve_stdin};
+use crate::tls;
 use crate::tokens::{Identity, Tokens};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 const FAILURE: &[u8] = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
 
 const REFUSAL: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
+
+const KEPT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Memory for samples ends here.
 const MAX_SAMPLES: usize = 2_000_000;
@@ -42,8 +47,9 @@ struct Seen {
     samples: Mutex<Vec<(u32, u64)>>,
 }
 
-/// The role.
-pub fn run() -> Outcome<()> {
+/// The role: with a folder, its certificate is shown to whoever connects.
+pub fn run(args: &[String]) -> Outcome<()> {
+    let tls = args.first().map(|folder| tls::acceptor(Path::new(folder))).transpose()?;
     let seen = Arc::new(Seen::default());
     let asked = Arc::clone(&seen);
     serve_stdin(move |line| {
@@ -86,16 +92,27 @@ pub fn run() -> Outcome<()> {
         loop {
             let Ok((tcp, _)) = listener.accept().await else { continue };
             let accepted = clock.wall_us_at_zero() + clock.now().0;
-            let seen = Rc::clone(&shared);
+            let (seen, tls) = (Rc::clone(&shared), tls.clone());
             tokio::task::spawn_local(async move {
                 // A client that goes away in the middle is its own affair.
-                let _gone = answer(tcp, &seen.0, &seen.1, accepted).await;
+                let _gone = match tls {
+                    None => answer(tcp, &seen.0, &seen.1, accepted).await,
+                    Some(tls) => match tls.accept(tcp).await {
+                        Ok(stream) => answer(stream, &seen.0, &seen.1, accepted).await,
+                        Err(e) => Err(e),
+                    },
+                };
             });
         }
     })
 }
 
-async fn answer(mut tcp: TcpStream, seen: &Seen, tokens: &Tokens, accepted: u64) -> std::io::Result<()> {
+async fn answer(
+    mut tcp: impl AsyncRead + AsyncWrite + Unpin,
+    seen: &Seen,
+    tokens: &Tokens,
+    accepted: u64,
+) -> std::io::Result<()> {
     let mut buffer = [0u8; 1024];
     let mut len = 0;
     while !buffer[..len].ends_with(b"\r\n\r\n") {
@@ -110,6 +127,20 @@ async fn answer(mut tcp: TcpStream, seen: &Seen, tokens: &Tokens, accepted: u64)
         seen.held.fetch_add(1, Relaxed);
         while tcp.read(&mut buffer).await? > 0 {}
         return Ok(());
+    }
+    if path.starts_with(b"/k/") {
+        loop {
+            seen.answered.fetch_add(1, Relaxed);
+            tcp.write_all(KEPT).await?;
+            len = 0;
+            while !buffer[..len].ends_with(b"\r\n\r\n") {
+                let n = tcp.read(&mut buffer[len..]).await?;
+                if n == 0 {
+                    return Ok(());
+                }
+                len += n;
+            }
+        }
     }
     if path.starts_with(b"/a/") {
         let identity = *seen.identity.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +186,16 @@ impl Origin {
 
     /// Starts one.
     pub fn start(nice: Option<i32>) -> Outcome<Origin> {
-        let mut role = Role::start("origin", &[], nice)?;
+        Origin::start_with(&[], nice)
+    }
+
+    /// Starts one that speaks TLS with the certificate in that folder.
+    pub fn start_tls(folder: &Path, nice: Option<i32>) -> Outcome<Origin> {
+        Origin::start_with(&[folder.display().to_string()], nice)
+    }
+
+    fn start_with(args: &[String], nice: Option<i32>) -> Outcome<Origin> {
+        let mut role = Role::start("origin", args, nice)?;
         let port = role.line()?.parse()?;
         Ok(Origin { role, port })
     }

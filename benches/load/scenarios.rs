@@ -15,15 +15,17 @@ use crate::origin::Origin;
 use crate::report::{Report, quantile};
 use crate::window::{SETTLE, WRITTEN_AFTER, Window};
 use crate::{Options, Outcome};
-use crate::{mail, openstack, persist, process, scale, storm, timer};
+use crate::{connections, mail, openstack, persist, process, scale, storm, timer};
 
 /// A scenario: its name on the command line, what it is, and how it runs.
 pub type Scenario = (&'static str, &'static str, fn(&Options) -> Outcome<Report>);
 
 /// All of them, in the order of the table.
-pub const ALL: [Scenario; 16] = [
+pub const ALL: [Scenario; 18] = [
     ("10k", "10,000 targets @ 1 s", |o| rate(o, "10,000 targets @ 1 s", 10_000, "at most 1.5")),
     ("1k", "1,000 targets @ 1 s", |o| rate(o, "1,000 targets @ 1 s", 1_000, "at most 1.8")),
+    ("keepalive", "10,000 targets @ 1 s over kept connections", connections::keep_alive),
+    ("https", "1,000 targets @ 1 s by HTTPS, a full handshake each", connections::https),
     ("hang", "10,000 targets @ 1 s, one in ten hangs until its timeout", hang),
     ("idle", "100,000 idle targets", idle),
     ("start", "start: 10,000 targets @ 10 s probed once", start),
@@ -41,8 +43,13 @@ pub const ALL: [Scenario; 16] = [
 ];
 
 /// CPU per probe of the floor in one window, in microseconds.
-fn floor(options: &Options, origin: &mut Origin, targets: usize, frequency: Duration) -> Outcome<f64> {
-    let mut floor = Floor::start(origin.port(), targets, frequency, options.nice)?;
+pub fn floor(options: &Options, origin: &mut Origin, targets: usize, frequency: Duration) -> Outcome<f64> {
+    let floor = Floor::start(origin.port(), targets, frequency, options.nice)?;
+    floor_of(options, origin, floor)
+}
+
+/// The same of a floor that was just started.
+pub fn floor_of(options: &Options, origin: &mut Origin, mut floor: Floor) -> Outcome<f64> {
     std::thread::sleep(SETTLE);
     let (cpu, before) = (process::cpu_us(floor.pid())?, origin.counts()?);
     std::thread::sleep(options.window());
@@ -54,7 +61,7 @@ fn floor(options: &Options, origin: &mut Origin, targets: usize, frequency: Dura
     Ok(cpu as f64 / (after.0 - before.0) as f64)
 }
 
-fn split_by_thread(report: &mut Report, window: &Window, probes: u64) {
+pub fn split_by_thread(report: &mut Report, window: &Window, probes: u64) {
     for (n, (name, us)) in window.threads.iter().enumerate() {
         let each = us / probes as f64;
         if each >= 0.05 {
@@ -63,7 +70,7 @@ fn split_by_thread(report: &mut Report, window: &Window, probes: u64) {
     }
 }
 
-fn agree(report: &mut Report, origin: &mut Origin, daemon: Daemon) -> Outcome<()> {
+pub fn agree(report: &mut Report, origin: &mut Origin, daemon: Daemon) -> Outcome<()> {
     let (rows, counted) = daemon.stop()?;
     let (answered, held) = origin.counts()?;
     report.note(format!(

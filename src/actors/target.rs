@@ -27,6 +27,7 @@ use crate::model::target::Target;
 use crate::model::time::Mono;
 use crate::model::trace::packed::Packed;
 use crate::model::trace::{Event, Trace};
+use crate::probe::keep::Slot;
 
 /// A new definition of the same target is in force.
 #[derive(Message)]
@@ -66,6 +67,8 @@ pub struct TargetActor {
     alarm: SpawnHandle,
     running: SpawnHandle,
     last_good: Option<Packed>,
+    /// The connection of the last probe, where the target keeps it.
+    kept: Slot,
     stopped_on_purpose: bool,
 }
 
@@ -74,6 +77,8 @@ struct Finished {
     started: Mono,
     outcome: Outcome,
     trace: Trace,
+    /// A connection, and the definition that it was kept for.
+    kept: Option<(Slot, Arc<Target>)>,
 }
 
 impl TargetActor {
@@ -94,6 +99,7 @@ impl TargetActor {
             alarm: SpawnHandle::default(),
             running: SpawnHandle::default(),
             last_good: None,
+            kept: None,
             stopped_on_purpose: false,
         }
     }
@@ -112,6 +118,7 @@ impl TargetActor {
     fn start_probe(&mut self, due: Option<Mono>, ctx: &mut Context<Self>) {
         let local = Rc::clone(&self.local);
         let target = Arc::clone(&self.target);
+        let mut kept = self.kept.take();
         let probe = async move {
             let permits = match due {
                 Some(_) => (local.prober.admit().await, None),
@@ -125,9 +132,10 @@ impl TargetActor {
             }
             let _in_flight = InFlight::enter(&local);
             // The probe's future is large: it is made after admission.
-            let (outcome, trace) = Box::pin(local.prober.probe(&target, None)).await;
+            let (outcome, trace) = Box::pin(local.prober.probe_keeping(&target, &mut kept)).await;
             drop(permits);
-            Finished { started, outcome, trace }
+            let kept = kept.is_some().then_some((kept, target));
+            Finished { started, outcome, trace, kept }
         };
         // A panic stays in the probe. What it leaves half done is its own, or locked for single assignments only.
         let contained = AssertUnwindSafe(probe).catch_unwind();
@@ -147,9 +155,15 @@ impl TargetActor {
                 started: due.unwrap_or_else(|| self.local.clock.now()),
                 outcome: Outcome::not_passed(Reason::Internal, description),
                 trace,
+                kept: None,
             }
         });
-        let Finished { started, outcome, trace } = finished;
+        let Finished { started, outcome, trace, kept } = finished;
+        if let Some((kept, target)) = kept
+            && Arc::ptr_eq(&target, &self.target)
+        {
+            self.kept = kept; // else it was made for what is no longer in force
+        }
         let started_at = self.local.clock.utc(started);
         self.record(Probe { due: due.unwrap_or(started), started, started_at, outcome, trace });
         if panicked {
@@ -268,6 +282,7 @@ impl Handler<Redefine> for TargetActor {
     fn handle(&mut self, Redefine(target): Redefine, ctx: &mut Self::Context) {
         let rhythm_changed = target.frequency != self.target.frequency;
         self.target = target;
+        self.kept = None;
         if rhythm_changed {
             ctx.cancel_future(self.alarm);
             self.pacer.reschedule(schedule(&self.local, &self.target), self.local.clock.now());

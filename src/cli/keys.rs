@@ -51,7 +51,7 @@ trait Keys: Defined {
 impl Keys for Definition {
     const INPUT: &'static [&'static str] = &["authn_parms", "headers", "body"];
     const NUMBERS: &'static [&'static str] =
-        &["frequency_ms", "timeout_ms", "fail_after", "recover_after", "redirects"];
+        &["frequency_ms", "timeout_ms", "fail_after", "recover_after", "redirects", "keep_alive"];
     const FLAGS: &'static [&'static str] = &["tls_verify", "enabled"];
 
     fn refuse_secret(key: &str, value: &str) -> Result<(), String> {
@@ -224,7 +224,7 @@ mod tests {
     fn every_key_has_a_flag_and_a_set() {
         for key in KEYS {
             let value = match *key {
-                "frequency_ms" | "timeout_ms" | "fail_after" | "recover_after" | "redirects" => "100",
+                "frequency_ms" | "timeout_ms" | "fail_after" | "recover_after" | "redirects" | "keep_alive" => "100",
                 "frequency" | "timeout" => "10s",
                 "tls_verify" | "enabled" => "false",
                 "headers" => "A: b",

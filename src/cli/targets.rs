@@ -129,6 +129,7 @@ pub(super) fn detail(t: &TargetDetail, style: &Style) -> String {
         ("TLS CA", "tls_ca"),
         ("TLS Server Name", "tls_server_name"),
         ("Egress Allow", "egress_allow"),
+        ("Keep Alive", "keep_alive"),
     ];
     for (label, key) in optional {
         let value = key_text(&t.definition, key);

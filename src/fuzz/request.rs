@@ -53,7 +53,7 @@ pub fn run(data: &[u8]) {
 
 /// The request that a hop sends, read by another eye.
 fn one_request(target: &Target, hop: &Hop<'_>) {
-    let sent = message(target, hop, None, "skypunch");
+    let sent = message(target, hop, None, "skypunch", true);
     let mut headers = [httparse::EMPTY_HEADER; 4096];
     let mut read = httparse::Request::new(&mut headers);
     let Ok(httparse::Status::Complete(end)) = read.parse(&sent) else {

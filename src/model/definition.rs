@@ -17,8 +17,8 @@ use super::text::{escape_controls, nearest, quoted, shorten};
 use crate::secret::Secret;
 use check::{
     MAX_PARMS, check_body, check_ca, check_count, check_egress_allow, check_frequency, check_headers, check_host,
-    check_method, check_name, check_parent, check_pass_result, check_tags, check_timeout, check_url, odd_flag,
-    redact_header,
+    check_keep_alive, check_method, check_name, check_parent, check_pass_result, check_tags, check_timeout, check_url,
+    odd_flag, redact_header,
 };
 pub use check::{is_secret_header, redact_userinfo};
 use values::{boolean, duration, headers_text, integer, kept_headers, list, text};
@@ -96,6 +96,8 @@ pub struct Definition {
     pub parent: Option<String>,
     /// Addresses and presets that the egress policy lets it connect to, separated by commas.
     pub egress_allow: Option<String>,
+    /// How many probes one connection may serve; 0: each has a fresh one.
+    pub keep_alive: i64,
     /// Whether it is probed.
     pub enabled: bool,
     /// Columns of a row that should hold 0 or 1, and what they hold instead.
@@ -129,6 +131,7 @@ impl Default for Definition {
             tags: None,
             parent: None,
             egress_allow: None,
+            keep_alive: 0,
             enabled: true,
             odd_flags: Vec::new(),
         }
@@ -162,6 +165,7 @@ pub const KEYS: &[&str] = &[
     "tags",
     "parent",
     "egress_allow",
+    "keep_alive",
     "enabled",
 ];
 
@@ -215,6 +219,7 @@ impl Definition {
             "tags" => self.tags = list(key, value)?,
             "parent" => self.parent = text(key, value)?,
             "egress_allow" => self.egress_allow = list(key, value)?,
+            "keep_alive" => self.keep_alive = integer(key, value)?.unwrap_or(0),
             "enabled" => self.enabled = boolean(key, value)?.unwrap_or(true),
             _ => return Err(unknown_key(key, KEYS)),
         }
@@ -244,7 +249,8 @@ impl Definition {
             "timeout_ms": self.timeout_ms, "fail_after": self.fail_after, "recover_after": self.recover_after,
             "redirects": self.redirects, "tls_ca": self.tls_ca, "tls_verify": self.tls_verify,
             "tls_server_name": self.tls_server_name, "host": self.host, "tags": lines(&self.tags, ','),
-            "parent": self.parent, "egress_allow": lines(&self.egress_allow, ','), "enabled": self.enabled,
+            "parent": self.parent, "egress_allow": lines(&self.egress_allow, ','),
+            "keep_alive": self.keep_alive, "enabled": self.enabled,
         });
         match value {
             Value::Object(map) => map,
@@ -300,6 +306,7 @@ impl Definition {
         let parent = check(&mut problems, "parent", check_parent(self.parent.as_deref(), &self.tenantid, &self.name));
         let egress_allow =
             check(&mut problems, "egress_allow", check_egress_allow(self.egress_allow.as_deref().unwrap_or_default()));
+        let keep_alive = check(&mut problems, "keep_alive", check_keep_alive(self.keep_alive, method));
         problems.extend(self.odd_flags.iter().map(|(column, value)| problem(column, odd_flag(value))));
         if let (Some(auth), Some(headers)) = (&auth, &headers)
             && let Some((header, _)) =
@@ -351,6 +358,7 @@ impl Definition {
                 host: host.flatten(),
                 tags: tags.unwrap_or_default(),
                 egress_allow: egress_allow.flatten(),
+                keep_alive: keep_alive.unwrap_or(0),
                 parent: parent.flatten(),
                 enabled: self.enabled,
             }),

@@ -57,6 +57,12 @@ impl Method {
         }
     }
 
+    /// Whether asking twice means the same as asking once (RFC 9110 section 9.2.2).
+    #[must_use]
+    pub fn is_idempotent(self) -> bool {
+        !matches!(self, Method::Post | Method::Patch)
+    }
+
     /// The method of that name; case is significant (RFC 9110 section 9.1).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Method> {
@@ -114,6 +120,8 @@ pub struct Target {
     pub policy: Policy,
     /// How many redirects are followed; 0: a redirect is an answer as any other.
     pub redirects: u8,
+    /// How many probes one connection may serve; 0 or 1: each has a fresh one.
+    pub keep_alive: u16,
     /// TLS options.
     pub tls: TlsOptions,
     /// `Host` header instead of the URL's authority.
@@ -169,6 +177,7 @@ impl Target {
             tags: joined(self.tags.clone(), ","),
             parent: self.parent.clone(),
             egress_allow: self.egress_allow.as_ref().map(ToString::to_string),
+            keep_alive: self.keep_alive.into(),
             enabled: self.enabled,
             odd_flags: Vec::new(),
         }

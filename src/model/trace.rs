@@ -182,6 +182,24 @@ events! {
             /// What.
             text: String,
         },
+        /// The connection of the probes before serves this one too: nothing was resolved, connected or shaken hands on.
+        Reused {
+            /// The address that it leads to.
+            address: SocketAddr,
+            /// Our end, where known.
+            local: Option<SocketAddr>,
+            /// The how manieth probe over it this is, …
+            probe: u32,
+            /// … of at most so many.
+            of: u32,
+            /// `notAfter` of the certificate that its handshake showed, in milliseconds UTC.
+            certificate_until: Option<i64>,
+        },
+        /// The connection of the probes before does not serve this one: a fresh one is made.
+        NotReused {
+            /// Why.
+            why: Cow<'static, str>,
+        },
     }
 }
 
@@ -286,6 +304,13 @@ impl fmt::Display for Event {
             }
             Event::Failed { reason, description } => write!(f, "[FAIL] {reason}: {}", e(description)),
             Event::Note { text } => write!(f, "{}", e(text)),
+            Event::Reused { address, local, probe, of, certificate_until } => {
+                write!(f, "Connection    [OK] reused, probe {probe} of {of}, to {address}")?;
+                local.map_or(Ok(()), |l| write!(f, " from {l}"))?;
+                let day = certificate_until.map(super::text::utc_day);
+                day.map_or(Ok(()), |day| write!(f, ", certificate valid until {day}"))
+            }
+            Event::NotReused { why } => write!(f, "Connection    [not reused] {}", e(why)),
         }
     }
 }

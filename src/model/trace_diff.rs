@@ -102,6 +102,9 @@ fn look(trace: &Trace) -> Seen {
                 begin(&mut seen, None, at);
                 seen.address.get_or_insert_with(|| address.ip().to_string());
             }
+            Event::Reused { address, .. } => {
+                seen.address.get_or_insert_with(|| address.ip().to_string());
+            }
             Event::TlsStarted { .. } => begin(&mut seen, Some("tls"), at),
             Event::TlsDone { version, .. } => {
                 begin(&mut seen, None, at);
@@ -120,6 +123,12 @@ fn look(trace: &Trace) -> Seen {
                 seen.redirect.get_or_insert_with(|| escape_controls(to).into_owned());
             }
             Event::Resolved { .. } => begin(&mut seen, None, at),
+            Event::NotReused { .. } => {
+                // What was asked over a connection that ended is asked again.
+                begin(&mut seen, None, at);
+                seen.phases.retain(|(name, _)| *name != "first byte");
+                seen.address = None;
+            }
             Event::Request { .. }
             | Event::ConnectFailed { .. }
             | Event::Auth { .. }

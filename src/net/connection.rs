@@ -2,8 +2,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -17,6 +19,19 @@ pub enum Connection {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// What waits to be read on a connection that nobody has asked anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing: it is as it was.
+    Nothing,
+    /// The other side has closed it.
+    End,
+    /// Bytes.
+    Bytes,
+    /// It does not stand any more.
+    Broken,
+}
+
 impl Connection {
     /// The TCP socket below.
     #[must_use]
@@ -24,6 +39,27 @@ impl Connection {
         match self {
             Connection::Plain(tcp) => tcp,
             Connection::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// What waits to be read; asks the kernel, does not wait.
+    pub fn waiting(&mut self) -> Waiting {
+        let mut byte = [0; 1];
+        match rustix::net::recv(self.tcp(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return Waiting::End,
+            // In TLS too: what the session itself sends comes before the first answer as a rule.
+            Ok(_) => return Waiting::Bytes,
+            Err(Errno::AGAIN) => {}
+            Err(_) => return Waiting::Broken,
+        }
+        let Connection::Tls(tls) = self else { return Waiting::Nothing };
+        // What the session has read and nobody has taken yet.
+        let mut buffer = ReadBuf::new(&mut byte);
+        match Pin::new(tls.as_mut()).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
+            Poll::Pending => Waiting::Nothing,
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Waiting::End,
+            Poll::Ready(Ok(())) => Waiting::Bytes,
+            Poll::Ready(Err(_)) => Waiting::Broken,
         }
     }
 

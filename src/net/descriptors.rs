@@ -63,6 +63,38 @@ fn check(fd: RawFd, ceiling: u64) -> io::Result<()> {
     }
 }
 
+/// So many connections are kept between probes, in the whole process.
+static KEPT: AtomicU64 = AtomicU64::new(0);
+
+/// How many may be: half of what probes may open, so that those which need a fresh connection find one.
+#[must_use]
+pub fn kept_limit() -> u64 {
+    ceiling() / 2
+}
+
+/// Room for one connection that is kept between probes; given back by dropping it.
+#[derive(Debug)]
+pub struct Room(());
+
+impl Room {
+    /// Room, if there is any.
+    #[must_use]
+    pub fn take() -> Option<Room> {
+        Room::below(kept_limit())
+    }
+
+    fn below(limit: u64) -> Option<Room> {
+        let one_more = |kept| (kept < limit).then_some(kept + 1);
+        KEPT.fetch_update(Relaxed, Relaxed, one_more).is_ok().then(|| Room(()))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        KEPT.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Connects, unless that would take a descriptor of the reserve.
 ///
 /// # Errors
@@ -92,6 +124,16 @@ mod tests {
         assert_eq!([20, 64, 256, 1024, 1 << 20].map(ceiling_of), [15, 48, 192, 960, (1 << 20) - 64]);
         assert!(check(14, 15).is_ok());
         assert!(is_local_resource(&check(15, 15).unwrap_err()));
+    }
+
+    #[test]
+    fn only_so_many_connections_are_kept() {
+        // No other unit test keeps one.
+        let rooms = [Room::below(2), Room::below(2)];
+        assert!(rooms.iter().all(Option::is_some) && Room::below(2).is_none());
+        drop(rooms);
+        assert!(Room::below(1).is_some());
+        assert!(kept_limit() >= 1);
     }
 
     #[test]

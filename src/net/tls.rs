@@ -130,6 +130,16 @@ impl TlsProfiles {
         }
     }
 
+    /// Whom a target with these options was found to trust last; reads nothing.
+    #[must_use]
+    pub fn trusted(&self, options: &TlsOptions) -> Option<Arc<Trust>> {
+        match &options.ca {
+            _ if options.skip_verify => None,
+            Some(path) => self.trusts.last_of_file(path),
+            None => self.trusts.of_system().ok(),
+        }
+    }
+
     /// Shakes hands over `tcp`.
     ///
     /// # Errors

@@ -111,6 +111,11 @@ impl Trusts {
         self.files.borrow_mut().insert(path.to_owned(), (self.clock.now(), made.clone()));
         usable(made)
     }
+
+    /// What was found in that file last.
+    pub fn last_of_file(&self, path: &str) -> Option<Arc<Trust>> {
+        self.files.borrow().get(path).and_then(|(_, made)| made.clone().ok())
+    }
 }
 
 static READINGS: Readings<String, Made> = Readings::new();

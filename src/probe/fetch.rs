@@ -14,6 +14,7 @@ use url::Url;
 
 use super::recorder::Recorder;
 use super::verdict::Failure;
+use super::wire::Wire;
 use super::{HttpProber, body, http, request};
 use crate::model::egress::Caller;
 use crate::model::reason::Reason;
@@ -100,7 +101,7 @@ impl HttpProber {
         let sent = http::Request { bytes: &bytes, with_body: request.body.is_some() };
         let (mut headers, mut kept) = (Vec::new(), Vec::new());
         let leaks = |text: &str, least| request.repeats(text, least);
-        let mut answer = http::exchange(connection, sent, leaks, Some(&mut headers), recorder).await?;
+        let mut answer = http::exchange(Wire::new(connection), sent, leaks, Some(&mut headers), recorder).await?;
         let keep = |piece: &[u8]| kept.extend_from_slice(piece);
         if body::drain(&mut answer, method, request.body_cap, recorder, keep).await? {
             let text = format!(

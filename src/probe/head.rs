@@ -48,6 +48,8 @@ pub struct Head {
     pub status: u16,
     /// How its body ends, if it has one.
     pub framing: Framing,
+    /// The connection goes on after this answer: HTTP/1.1, without `Connection: close`, its framing beyond doubt.
+    pub persistent: bool,
     /// Where a redirect leads to.
     pub location: Option<Vec<u8>>,
     /// What an OpenStack service calls this request in its logs.
@@ -115,7 +117,28 @@ pub fn look(bytes: &[u8], seen: usize) -> Look {
         .then(|| parsed.headers.iter().find(|h| h.name.eq_ignore_ascii_case("location")).map(|h| h.value.to_vec()));
     let version = if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" };
     let request_id = request_id(parsed.headers);
-    Look::Final(Head { version, status, framing, location: location.flatten(), request_id }, end)
+    let persistent = minor == 1 && status != 101 && persistent(parsed.headers);
+    Look::Final(Head { version, status, framing, persistent, location: location.flatten(), request_id }, end)
+}
+
+/// Whether no header says that the connection ends (RFC 9112 section 9.3), and not two how the body does (section 6.3).
+fn persistent(headers: &[httparse::Header<'_>]) -> bool {
+    let (mut length, mut coding) = (false, false);
+    for header in headers {
+        // By length first: this runs for each header of each probe.
+        match header.name.len() {
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                let mut options = header.value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+                if options.any(|o| o.eq_ignore_ascii_case(b"close") || o.eq_ignore_ascii_case(b"upgrade")) {
+                    return false;
+                }
+            }
+            14 => length |= header.name.eq_ignore_ascii_case("content-length"),
+            17 => coding |= header.name.eq_ignore_ascii_case("transfer-encoding"),
+            _ => {}
+        }
+    }
+    !(length && coding)
 }
 
 /// The longest id that is taken for one.
@@ -244,6 +267,25 @@ mod tests {
         assert_eq!(seen("HTTP/1.1 2x0 OK\r\n\r\n"), Look::Bad("its status line is malformed"));
         let many = "A: b\r\n".repeat(97);
         assert_eq!(seen(&format!("HTTP/1.1 200 OK\r\n{many}\r\n")), Look::Bad("it has more than 96 headers"));
+    }
+
+    #[test]
+    fn a_connection_goes_on_where_nothing_says_otherwise() {
+        for (head, goes_on) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1", true),
+            ("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1", true),
+            ("HTTP/1.1 204 No Content\r\nServer: x", true),
+            ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1", false),
+            ("HTTP/1.1 200 OK\r\ncONNECTION: Close", false),
+            ("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nConnection: x ,\tclose", false),
+            ("HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: h2c", false),
+            ("HTTP/1.1 200 OK\r\nConnection: closed\r\nContent-Length: 1", true),
+            ("HTTP/1.1 101 Switching Protocols\r\nServer: x", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1", false),
+        ] {
+            let Look::Final(head, _) = seen(&format!("{head}\r\n\r\n")) else { panic!("{head}") };
+            assert_eq!(head.persistent, goes_on, "{head:?}");
+        }
     }
 
     #[test]

@@ -6,16 +6,19 @@ use std::rc::Rc;
 use url::{Position, Url};
 
 use super::http::{self, Answer};
+use super::keep::{self, Kept, Made, Saw, Slot};
 use super::recorder::Recorder;
 use super::redirect::{self, Hop};
 use super::request::{self, Authorization};
 use super::verdict::Failure;
+use super::wire::Wire;
 use super::{HttpProber, body, phrase};
 use crate::model::egress::Caller;
 use crate::model::reason::Reason;
 use crate::model::target::{Method, Target, TlsOptions};
 use crate::model::trace::Event;
-use crate::net::Endpoint;
+use crate::net::descriptors::{self, Room};
+use crate::net::{Endpoint, Leave};
 
 /// The last answer, read to its end.
 #[derive(Debug, Clone, Copy)]
@@ -53,39 +56,102 @@ pub(super) fn first<'a>(target: &Target, url: &'a Url, recorder: &Recorder) -> H
 }
 
 impl HttpProber {
-    /// Asks, beginning with `first`.
+    /// Asks, beginning with `first`; the connection that is in `slot` may be used, and one may be left there.
     pub(super) async fn ask(
         &self,
         target: &Target,
         first: &Hop<'_>,
         authorization: Option<&Authorization>,
         recorder: &Rc<Recorder>,
+        mut slot: Option<&mut Slot>,
     ) -> Result<Asked, Failure> {
-        let mut answer = self.hop(target, first, authorization, recorder).await?;
+        let (mut answer, mut made) = match &slot {
+            Some(_) if target.keep_alive < 2 => (self.hop(target, first, authorization, recorder, true).await?, None),
+            None => (self.hop(target, first, authorization, recorder, true).await?, None),
+            Some(_) => {
+                let kept = slot.as_deref_mut().and_then(Option::take);
+                Box::pin(self.keeping_hop(target, first, authorization, recorder, kept)).await?
+            }
+        };
         let (mut method, mut same_origin) = (first.method, first.same_origin);
         if target.redirects > 0 && redirect::is_redirect(answer.head.status) {
             let mut hops = vec![first.clone()];
             while let Some(next) = follow(target, &hops, &answer, authorization)? {
                 let shown = shown(&next, target, authorization);
                 recorder.step(Event::Redirect { to: shown.clone() });
-                drop(answer);
+                (made, _) = (None, answer);
                 recorder.step(Event::Request { method: next.method.as_str().into(), url: shown });
-                answer = self.hop(target, &next, authorization, recorder).await?;
+                answer = self.hop(target, &next, authorization, recorder, true).await?;
                 (method, same_origin) = (next.method, next.same_origin);
                 hops.push(next);
             }
         }
-        body::drain(&mut answer, method, self.body_cap, recorder, |_| {}).await?;
-        Ok(Asked { method, status: answer.head.status, same_origin })
+        let capped = body::drain(&mut answer, method, self.body_cap, recorder, |_| {}).await?;
+        let asked = Asked { method, status: answer.head.status, same_origin };
+        if let (Some(made), Some(slot)) = (made, slot) {
+            let saw = Saw { whole: !capped, waited_us: recorder.first_byte_us(), expires: recorder.expires() };
+            *slot = made.keep(target, &asked, &answer.head, answer.wire, saw);
+        }
+        Ok(asked)
     }
 
-    /// Connects, sends, and reads the answer's head.
+    /// The first hop of a target that keeps its connection: over the one that is kept, or over a fresh one. How the
+    /// connection was made, if it may be kept.
+    async fn keeping_hop(
+        &self,
+        target: &Target,
+        hop: &Hop<'_>,
+        authorization: Option<&Authorization>,
+        recorder: &Rc<Recorder>,
+        kept: Slot,
+    ) -> Result<(Answer, Option<Box<Made>>), Failure> {
+        if let Some(kept) = kept {
+            match Box::pin(self.again(target, hop, authorization, recorder, *kept)).await {
+                Ok((answer, made)) => return answer.map(|answer| (answer, Some(made))),
+                Err(why) => recorder.step(Event::NotReused { why: why.into() }),
+            }
+        }
+        let room = Room::take();
+        if room.is_none() {
+            let text = format!(
+                "Connection not kept: {} are, half of the files that probes may open (LimitNOFILE, ulimit -n)",
+                descriptors::kept_limit()
+            );
+            recorder.step(Event::Note { text });
+        }
+        let answer = self.hop(target, hop, authorization, recorder, room.is_none()).await?;
+        let made = room.and_then(|room| Made::new(target, &hop.url, &answer.wire, room, &self.net));
+        Ok((answer, made))
+    }
+
+    /// Over a connection that is kept: the answer, or why it gave none that counts.
+    async fn again(
+        &self,
+        target: &Target,
+        hop: &Hop<'_>,
+        authorization: Option<&Authorization>,
+        recorder: &Rc<Recorder>,
+        kept: Kept,
+    ) -> Result<(Result<Answer, Failure>, Box<Made>), &'static str> {
+        let leave = Leave { guard: &self.net.guard, caller: Caller::Target(target.egress_allow.as_deref()) };
+        let now = self.clock.utc_now();
+        let (wire, mut made) = kept.open(target, &hop.url, now, &self.net, leave, recorder.as_ref()).await?;
+        recorder.step(made.reused(target.keep_alive));
+        let bytes = request::message(target, hop, authorization, &self.user_agent, made.is_last(target.keep_alive));
+        let request = http::Request { bytes: &bytes, with_body: hop.with_body && target.body.is_some() };
+        let leaks = |text: &str, least| request::leaks(text, least, target, authorization);
+        let answer = http::again(wire, request, keep::patience(target.timeout), leaks, recorder).await?;
+        Ok((answer, made))
+    }
+
+    /// Connects, sends, and reads the answer's head; `last`: nothing more is to go over this connection.
     async fn hop(
         &self,
         target: &Target,
         hop: &Hop<'_>,
         authorization: Option<&Authorization>,
         recorder: &Rc<Recorder>,
+        last: bool,
     ) -> Result<Answer, Failure> {
         let https = hop.url.scheme() == "https";
         let tls = https.then(|| match hop.same_origin {
@@ -98,10 +164,10 @@ impl HttpProber {
         let caller = Caller::Target(target.egress_allow.as_deref());
         let endpoint = Endpoint { host, port, tls: tls.as_deref(), caller };
         let connection = self.net.connect(endpoint, recorder.as_ref()).await?;
-        let bytes = request::message(target, hop, authorization, &self.user_agent);
+        let bytes = request::message(target, hop, authorization, &self.user_agent, last);
         let request = http::Request { bytes: &bytes, with_body: hop.with_body && target.body.is_some() };
         let leaks = |text: &str, least| request::leaks(text, least, target, authorization);
-        http::exchange(connection, request, leaks, None, recorder).await
+        http::exchange(Wire::new(connection), request, leaks, None, recorder).await
     }
 }
 

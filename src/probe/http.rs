@@ -3,6 +3,8 @@
 //! HTTP/1.1 by hand, with httparse: a client library would hide what a monitor is for (interim answers, framing, how
 //! and when a connection broke), and cost more than all the rest of a probe in user mode (benches/README.md).
 
+use std::time::Duration;
+
 use super::head::{self, Head, Look, MAX_HEAD};
 use super::recorder::Recorder;
 use super::request;
@@ -10,7 +12,6 @@ use super::verdict::{self, Failure, NoHead};
 use super::wire::Wire;
 use crate::model::text::{escape_controls, shorten};
 use crate::model::trace::Event;
-use crate::net::Connection;
 
 /// So many bytes of an answer that is not HTTP are looked at to say how it begins.
 const FIRST_BYTES: usize = 256;
@@ -38,17 +39,16 @@ pub struct Answer {
 /// # Errors
 /// Why there is no head.
 pub async fn exchange(
-    connection: Connection,
+    mut wire: Wire,
     request: Request<'_>,
     leaks: impl Fn(&str, usize) -> bool,
     headers: Option<&mut Vec<(String, String)>>,
     recorder: &Recorder,
 ) -> Result<Answer, Failure> {
-    if request.with_body && matches!(connection, Connection::Plain(_)) {
+    if request.with_body && !wire.is_tls() {
         // A body may take several writes: the last must not wait for an acknowledgement. A dead socket shows later.
-        drop(connection.tcp().set_nodelay(true));
+        drop(wire.tcp().set_nodelay(true));
     }
-    let mut wire = Wire::new(connection);
     let sent = wire.send(request.bytes).await;
     let head = if sent {
         recorder.step(Event::Sent { bytes: u32::try_from(request.bytes.len()).unwrap_or(u32::MAX) });
@@ -56,6 +56,58 @@ pub async fn exchange(
     } else {
         Err(Unread::Ended)
     };
+    answer(wire, head, sent, &leaks, recorder)
+}
+
+/// The same over a connection that has served before. What it shows before an answer begins says nothing of the service,
+/// so then nothing is judged: `Err` says why the request should be repeated over a fresh connection. `patience` is how long
+/// the first byte is waited for.
+///
+/// # Errors
+/// Why this connection gave no answer, in words.
+pub async fn again(
+    mut wire: Wire,
+    request: Request<'_>,
+    patience: Duration,
+    leaks: impl Fn(&str, usize) -> bool,
+    recorder: &Recorder,
+) -> Result<Result<Answer, Failure>, &'static str> {
+    let first = async {
+        let sent = wire.send(request.bytes).await;
+        if sent {
+            recorder.step(Event::Sent { bytes: u32::try_from(request.bytes.len()).unwrap_or(u32::MAX) });
+        }
+        sent && wire.read().await
+    };
+    match tokio::time::timeout(patience, first).await {
+        Err(_) => return Err("no answer came over it: the request is repeated over a fresh one"),
+        Ok(false) if wire.eof() => {
+            return Err("the server closed it before any answer: the request is repeated over a fresh one");
+        }
+        Ok(false) => return Err("it broke before any answer: the request is repeated over a fresh one"),
+        Ok(true) => {}
+    }
+    let head = read_head(&mut wire, None, recorder).await;
+    match &head {
+        // What came may have been sent before the request arrived, as a farewell to an idle connection is.
+        Ok(head) if head.status == 408 => {
+            Err("the server was about to close it (408): the request is repeated over a fresh one")
+        }
+        Err(Unread::Foreign | Unread::Bad(_)) => {
+            Err("what came over it was no answer: the request is repeated over a fresh one")
+        }
+        _ => Ok(answer(wire, head, true, &leaks, recorder)),
+    }
+}
+
+/// What was read, as an answer or as a failure.
+fn answer(
+    wire: Wire,
+    head: Result<Head, Unread>,
+    sent: bool,
+    leaks: &impl Fn(&str, usize) -> bool,
+    recorder: &Recorder,
+) -> Result<Answer, Failure> {
     match head {
         Ok(mut head) => {
             recorder.step(Event::Head { version: head.version.into(), status: head.status });
@@ -98,7 +150,9 @@ async fn read_head(
     recorder: &Recorder,
 ) -> Result<Head, Unread> {
     let (mut looked, mut dropped, mut interims) = (0, 0, 0);
-    while wire.read().await {
+    let mut there = wire.received() > 0;
+    while there || wire.read().await {
+        there = false;
         if wire.received() == wire.bytes().len() as u64 && looked == 0 {
             recorder.step(Event::FirstByte);
         }

@@ -9,7 +9,8 @@
 //!  fetch: the same for one exchange whose answer is kept
 //! ```
 //!
-//! A fresh connection per probe: a reused one hides faults of DNS, TCP and TLS. One [`HttpProber`] belongs to one
+//! A fresh connection per probe: a reused one hides faults of DNS, TCP and TLS. Where a target asks for it all the same,
+//! `keep` says when one may serve again. One [`HttpProber`] belongs to one
 //! arbiter; [`ScriptedProber`] is its double for tests.
 
 pub mod body;
@@ -19,6 +20,7 @@ pub mod gate;
 pub mod head;
 pub mod hops;
 pub mod http;
+pub mod keep;
 pub mod recorder;
 pub mod redirect;
 pub mod request;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::gate::{Gate, Permit};
+use self::keep::Slot;
 use self::recorder::{Phase, Recorder};
 use self::verdict::Failure;
 use self::with_token::FoundUrls;
@@ -161,10 +164,26 @@ impl HttpProber {
         &self.gate
     }
 
-    /// Probes now. `live` gets each step as it happens. Needs a tokio `LocalSet`, as every arbiter has.
+    /// Probes now, over a fresh connection. `live` gets each step as it happens. Needs a tokio `LocalSet`, as every arbiter
+    /// has.
     pub async fn probe(&self, target: &Target, live: Option<UnboundedSender<Step>>) -> (Outcome, Trace) {
+        self.probe_with(target, live, None).await
+    }
+
+    /// Probes now, over the connection in `slot` where the target lets it and it is still good; the connection that may
+    /// serve the next probe of the same target is left there. After a probe that did not pass, or was given up, none is.
+    pub async fn probe_keeping(&self, target: &Target, slot: &mut Slot) -> (Outcome, Trace) {
+        self.probe_with(target, None, Some(slot)).await
+    }
+
+    async fn probe_with(
+        &self,
+        target: &Target,
+        live: Option<UnboundedSender<Step>>,
+        mut slot: Option<&mut Slot>,
+    ) -> (Outcome, Trace) {
         let recorder = Rc::new(Recorder::new(self.clock.clone(), live));
-        let ended = tokio::time::timeout(target.timeout, self.run(target, &recorder)).await;
+        let ended = tokio::time::timeout(target.timeout, self.run(target, &recorder, slot.as_deref_mut())).await;
         let result = ended.unwrap_or_else(|_| {
             Err(match recorder.phase() {
                 Phase::Auth => verdict::no_token(&with_token::credential(target), recorder.phase_time()),
@@ -174,6 +193,9 @@ impl HttpProber {
         let mut outcome = match result {
             Ok(status) => Outcome::pass(status, phrase(status)),
             Err(failure) => {
+                if let Some(slot) = slot {
+                    *slot = None;
+                }
                 self.doubt(target, &failure, recorder.status());
                 let description = failure.sentence(Duration::from_micros(recorder.latency_us().into()));
                 recorder.step(Event::Failed { reason: failure.reason, description: description.clone() });
@@ -214,9 +236,9 @@ impl HttpProber {
         verdict::timed_out(phase, &host, recorder.peer(), recorder.body_bytes(), timeout)
     }
 
-    async fn run(&self, target: &Target, recorder: &Rc<Recorder>) -> Result<u16, Failure> {
+    async fn run(&self, target: &Target, recorder: &Rc<Recorder>, slot: Option<&mut Slot>) -> Result<u16, Failure> {
         if let Auth::OpenStack(_) = &target.auth {
-            return Box::pin(self.run_with_token(target, recorder)).await;
+            return Box::pin(self.run_with_token(target, recorder, slot)).await;
         }
         let first = hops::first(target, &target.url, recorder);
         let authorization = match &target.auth {
@@ -226,7 +248,7 @@ impl HttpProber {
         if authorization.is_some() {
             recorder.step(Event::Auth { kind: target.auth.kind().into() });
         }
-        let asked = self.ask(target, &first, authorization.as_ref(), recorder).await?;
+        let asked = self.ask(target, &first, authorization.as_ref(), recorder, slot).await?;
         asked.check(target, recorder)
     }
 }
@@ -266,7 +288,15 @@ impl Prober {
         }
     }
 
-    /// Probes now; `live` gets each step as it happens.
+    /// Probes now, over a connection that is kept where the target lets it.
+    pub async fn probe_keeping(&self, target: &Target, slot: &mut Slot) -> (Outcome, Trace) {
+        match self {
+            Prober::Http(prober) => prober.probe_keeping(target, slot).await,
+            Prober::Scripted(prober) => prober.probe(target, None).await,
+        }
+    }
+
+    /// Probes now, over a fresh connection; `live` gets each step as it happens.
     pub async fn probe(&self, target: &Target, live: Option<UnboundedSender<Step>>) -> (Outcome, Trace) {
         match self {
             Prober::Http(prober) => prober.probe(target, live).await,

@@ -189,6 +189,12 @@ impl Recorder {
         Some((file, Duration::from_micros(self.elapsed_us().saturating_sub(since).into())))
     }
 
+    /// From the request to the first byte, so far.
+    #[must_use]
+    pub fn first_byte_us(&self) -> u32 {
+        self.phases.get().first_byte_us.unwrap_or(0)
+    }
+
     /// Takes what was recorded.
     #[must_use]
     pub fn finish(&self) -> (Phases, Trace) {
@@ -229,6 +235,19 @@ impl Recorder {
                 self.peer.set(Some(*address));
                 add(&mut phases.connect_us, at, self.since.get());
                 self.enter(Phase::Send, at);
+            }
+            Event::Reused { address, certificate_until, .. } => {
+                self.peer.set(Some(*address));
+                self.expires.set(certificate_until.map(UtcMs));
+                self.enter(Phase::Send, at);
+            }
+            // Nothing of the probe has happened yet, whatever was tried.
+            Event::NotReused { .. } => {
+                self.peer.set(None);
+                self.expires.set(None);
+                self.status.set(None);
+                phases.first_byte_us = None;
+                self.enter(Phase::Start, at);
             }
             Event::TlsStarted { .. } => self.enter(Phase::Tls, at),
             Event::TlsDone { .. } => {

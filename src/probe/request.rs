@@ -118,9 +118,15 @@ async fn resolve(
     })
 }
 
-/// The whole request: line, headers, body. What a person wrote was checked before, so it can stand as it is.
+/// The whole request: line, headers, body; the `last` over its connection says so. What a person wrote was checked before, so it can stand as it is.
 #[must_use]
-pub fn message(target: &Target, hop: &Hop<'_>, authorization: Option<&Authorization>, user_agent: &str) -> Vec<u8> {
+pub fn message(
+    target: &Target,
+    hop: &Hop<'_>,
+    authorization: Option<&Authorization>,
+    user_agent: &str,
+    last: bool,
+) -> Vec<u8> {
     let body = target.body.as_deref().filter(|_| hop.with_body).unwrap_or_default();
     let mut out = Vec::with_capacity(512 + body.len());
     let path = &hop.url[Position::BeforePath..Position::AfterQuery];
@@ -156,7 +162,7 @@ pub fn message(target: &Target, hop: &Hop<'_>, authorization: Option<&Authorizat
     if !body.is_empty() || says_empty(hop.method) {
         put(&mut out, &["content-length: ", &body.len().to_string(), "\r\n"]);
     }
-    put(&mut out, &["connection: close\r\n\r\n", body]);
+    put(&mut out, &[if last { "connection: close\r\n\r\n" } else { "\r\n" }, body]);
     out
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::net::connection::Waiting;
 use crate::net::{Connection, dial, happy, tls};
 
 /// Room for a usual head in one read.
@@ -58,6 +59,40 @@ impl Wire {
     #[must_use]
     pub fn new(connection: Connection) -> Wire {
         Wire { connection, buffer: Vec::new(), at: 0, received: 0, eof: false, unclean: false, broken: None }
+    }
+
+    /// The TCP socket below.
+    #[must_use]
+    pub fn tcp(&self) -> &tokio::net::TcpStream {
+        self.connection.tcp()
+    }
+
+    /// Whether it is TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self.connection, Connection::Tls(_))
+    }
+
+    /// Between two exchanges: without memory, and with nothing of the first.
+    #[must_use]
+    pub fn rest(mut self) -> Wire {
+        (self.buffer, self.at, self.received) = (Vec::new(), 0, 0);
+        self
+    }
+
+    /// Whether nothing has come since the last exchange ended.
+    ///
+    /// # Errors
+    /// What has come, in words.
+    pub fn idle(&mut self) -> Result<(), &'static str> {
+        let found = self.connection.waiting();
+        self.eof |= found == Waiting::End;
+        match found {
+            Waiting::Nothing => Ok(()),
+            Waiting::End => Err("the server had closed it"),
+            Waiting::Bytes => Err("the server had sent something that nobody asked for"),
+            Waiting::Broken => Err("it was broken"),
+        }
     }
 
     /// Hands everything to the kernel; `false` when the connection broke.

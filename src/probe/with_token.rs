@@ -16,6 +16,7 @@ use std::sync::{Arc, Weak};
 
 use url::Url;
 
+use super::keep::Slot;
 use super::recorder::Recorder;
 use super::request::Authorization;
 use super::tokens::Tokens;
@@ -32,7 +33,12 @@ use crate::net::Observer;
 
 impl HttpProber {
     /// Probes with a token.
-    pub(super) async fn run_with_token(&self, target: &Target, recorder: &Rc<Recorder>) -> Result<u16, Failure> {
+    pub(super) async fn run_with_token(
+        &self,
+        target: &Target,
+        recorder: &Rc<Recorder>,
+        mut slot: Option<&mut Slot>,
+    ) -> Result<u16, Failure> {
         let Some(tokens) = self.tokens.as_deref() else {
             return Err(Failure::new(Reason::Internal, "logging in: this prober was given nobody who does"));
         };
@@ -45,12 +51,15 @@ impl HttpProber {
             };
             let authorization = Authorization::Token(token.clone());
             let first = hops::first(target, &url, recorder);
-            let asked = self.ask(target, &first, Some(&authorization), recorder).await?;
+            let asked = self.ask(target, &first, Some(&authorization), recorder, slot.as_deref_mut()).await?;
             // At another origin no token was shown, so none was refused.
             if asked.status != 401 || !asked.same_origin || repeated || target.expect.contains(401) {
                 return asked.check(target, recorder);
             }
             repeated = true;
+            if let Some(slot) = slot.as_deref_mut() {
+                *slot = None; // the second request has a connection of its own, as every one that is repeated
+            }
             recorder.step(Event::TokenRefused);
             let another = self.token(tokens, target, Some(&token), recorder).await?;
             if another.serial == token.serial {

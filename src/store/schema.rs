@@ -103,6 +103,7 @@ diesel::table! {
         parent -> Nullable<Text>,
         enabled -> Bool,
         egress_allow -> Nullable<Text>,
+        keep_alive -> BigInt,
         updated_at -> BigInt,
     }
 }

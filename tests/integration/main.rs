@@ -10,6 +10,7 @@ mod daemon;
 mod egress;
 mod hostile;
 mod import;
+mod keep_alive;
 mod keystone;
 mod keystone_v2;
 mod mail;

@@ -97,6 +97,8 @@ key_args! {
     parent: "parent", "NAME|TENANT/NAME";
     /// Addresses it may connect to though `egress.deny` has them: CIDRs and presets, separated by commas
     egress_allow: "egress-allow" or "egress_allow", "CIDR|PRESET,…";
+    /// Probes that one connection may serve; 0: a fresh one for each
+    keep_alive: "keep-alive" or "keep_alive", "N";
     /// Whether it is probed: true or false
     enabled: "enabled", "BOOL";
     }

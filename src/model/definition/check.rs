@@ -206,6 +206,22 @@ pub(in crate::model) fn check_count(n: i64) -> Result<u32, String> {
         .ok_or_else(|| format!("{n} is out of range: write 1 to 1000"))
 }
 
+/// More probes over one connection would leave DNS, connecting and TLS unseen for too long.
+const MAX_KEEP_ALIVE: i64 = 1000;
+
+pub(in crate::model) fn check_keep_alive(n: i64, method: Option<Method>) -> Result<u16, String> {
+    let kept = u16::try_from(n).ok().filter(|_| (0..=MAX_KEEP_ALIVE).contains(&n)).ok_or_else(|| {
+        format!("{n} is out of range: write 0 (a fresh connection for each probe) to {MAX_KEEP_ALIVE} probes")
+    })?;
+    match method.filter(|m| kept > 1 && !m.is_idempotent()) {
+        // A kept connection may end just when it is used: what then is not known to have been asked cannot be asked again.
+        Some(method) => Err(format!(
+            "{n} does not go with method {method}: a request over a kept connection must be one that may be repeated; write 0"
+        )),
+        None => Ok(kept),
+    }
+}
+
 pub(crate) fn check_pass_result(s: &str) -> Result<StatusSet, String> {
     if s.len() > MAX_SHORT {
         return Err(format!("{} is longer than {MAX_SHORT} characters: write ranges, such as 200-299", quoted(s)));

@@ -56,6 +56,9 @@ fn every_field_reports_itself_with_its_value() {
         (field_of(|d| d.tls_ca = Some("ca.pem".into())), "absolute path"),
         (field_of(|d| d.tls_server_name = Some("a b".into())), "tls_server_name: `a b`"),
         (field_of(|d| d.host = Some("a/b".into())), "host: `a/b`"),
+        (field_of(|d| d.keep_alive = 1001), "keep_alive: 1001 is out of range: write 0"),
+        (field_of(|d| d.keep_alive = -1), "keep_alive: -1 is out of range"),
+        (field_of(|d| (d.keep_alive, d.method) = (2, "POST".into())), "keep_alive: 2 does not go with method POST"),
         (field_of(|d| d.egress_allow = Some("10.0.0.1/8".into())), "egress_allow: `10.0.0.1/8` has bits set"),
         (field_of(|d| d.egress_allow = Some("shop.example".into())), "names cannot stand here"),
         (field_of(|d| d.egress_allow = Some(" ".repeat(5000))), "egress_allow: is longer than 4096 bytes"),
@@ -116,6 +119,7 @@ fn a_target_gives_its_definition_back() {
         tls_verify: false,
         tags: Some("p,q".into()),
         parent: Some("7/core".into()),
+        keep_alive: 1000,
         egress_allow: Some("169.254.169.254,fd00::/8,metadata".into()),
         ..minimal()
     };

@@ -34,6 +34,7 @@ pub(in crate::store) struct Row<'a> {
     parent: Option<&'a str>,
     enabled: bool,
     egress_allow: Option<&'a str>,
+    keep_alive: i64,
     updated_at: i64,
 }
 
@@ -63,6 +64,7 @@ impl<'a> Row<'a> {
             parent: d.parent.as_deref(),
             enabled: d.enabled,
             egress_allow: d.egress_allow.as_deref(),
+            keep_alive: d.keep_alive,
             updated_at: now.0,
         }
     }
@@ -92,7 +94,8 @@ raw!(
     tags,
     parent,
     enabled,
-    egress_allow
+    egress_allow,
+    keep_alive
 );
 
 impl Raw {
@@ -126,6 +129,7 @@ impl Raw {
             tags: text(self.tags),
             parent: text(self.parent),
             egress_allow: text(self.egress_allow),
+            keep_alive: number(self.keep_alive).unwrap_or(default.keep_alive),
             enabled,
             odd_flags,
         }

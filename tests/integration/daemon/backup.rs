@@ -80,8 +80,8 @@ fn scene(place: &Place, daemon: &Daemon) -> Scene {
     place.db.add("gone", &scene.origin.url("/gone"), 60_000);
     place.db.add("good", &scene.origin.url("/good"), 100);
     place.db.sql(&format!(
-        "INSERT INTO targets (name, url, frequency_ms, authn, authn_parms, body, egress_allow) \
-         VALUES ('bad', '{}', 100, 'BEARER', 'token=hunter2', 'ünï \u{1F600} \"q\"', 'loopback')",
+        "INSERT INTO targets (name, url, frequency_ms, authn, authn_parms, body, egress_allow, keep_alive) \
+         VALUES ('bad', '{}', 100, 'BEARER', 'token=hunter2', 'ünï \u{1F600} \"q\"', 'loopback', 7)",
         scene.origin.url("/bad")
     ));
     place.db.add("last", &scene.origin.url("/gone"), 60_000);
@@ -98,7 +98,7 @@ fn scene(place: &Place, daemon: &Daemon) -> Scene {
 fn definitions(place: &Place) -> Vec<Vec<String>> {
     let targets = place.db.sql(
         "SELECT id, name, tenantid, url, method, headers, body, authn, authn_parms, frequency_ms, fail_after, enabled, \
-         egress_allow, created_at, updated_at FROM targets ORDER BY id",
+         egress_allow, keep_alive, created_at, updated_at FROM targets ORDER BY id",
     );
     let others = place.db.sql("SELECT id, name, type, params, enabled, created_at FROM credentials ORDER BY id");
     let told =

@@ -172,6 +172,7 @@ fn each_wrong_column_is_named(place: &Place) {
         ("tls_ca", "'relative.pem'", "absolute path"),
         ("host", "'a b'", "host name"),
         ("tls_server_name", "'a/b'", "host name"),
+        ("keep_alive", "1001", "write 0 (a fresh connection for each probe) to 1000"),
         ("egress_allow", "'10.0.0.1/8'", "write 10.0.0.0/8"),
         ("egress_allow", "'metadata, lopback'", "did you mean loopback?"),
     ];

@@ -38,6 +38,7 @@ mod health;
 mod hostile;
 mod incidents;
 mod itself;
+mod keep_alive;
 mod kills;
 mod legacy;
 mod limits;

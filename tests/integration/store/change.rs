@@ -29,6 +29,7 @@ pub fn every_kind_of_edit_is_seen(db: &TestDb) {
         "UPDATE targets SET tls_ca = '/ca' WHERE name = 'b'",
         "UPDATE targets SET egress_allow = 'loopback' WHERE name = 'b'",
         "UPDATE targets SET egress_allow = NULL WHERE name = 'b'",
+        "UPDATE targets SET keep_alive = 5 WHERE name = 'b'",
         // swapped contents, count and sums stay
         "UPDATE targets SET url = CASE name WHEN 'a' THEN 'http://b/' ELSE 'http://a/' END",
         "REPLACE INTO targets (id, name, url) VALUES (1, 'a', 'http://replaced/')",

@@ -29,6 +29,7 @@ fn full() -> Definition {
         tags: text("web,prod"),
         parent: text("7/core"),
         egress_allow: text("10.0.0.0/8,metadata"),
+        keep_alive: 10,
         enabled: false,
         odd_flags: Vec::new(),
     }
