@@ -150,9 +150,14 @@ fn an_address_that_is_denied_leaves_the_others_of_its_name() {
 /// A name that leads to a good address when it is looked at, and elsewhere a moment later.
 #[test]
 fn egress_denied_when_a_name_is_bound_anew() {
-    let server = forbidden();
+    // A port that is free at both addresses.
+    let (server, good) = loop {
+        let server = forbidden();
+        if let Ok(good) = std::net::TcpListener::bind(("127.0.0.1", server.address.port())) {
+            break (server, good);
+        }
+    };
     let port = server.address.port();
-    let good = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let answering = std::thread::spawn(move || {
         let (mut tcp, _) = good.accept().unwrap();
         peer::read_head(&mut tcp);
