@@ -3,6 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::model::text::{escape_controls, shorten};
+
+/// A name that is none of ours is shown so far.
+const LONGEST: usize = 100;
+
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -25,7 +30,9 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::File { path, line } => write!(f, "{}, line {line}: ", path.display()),
-            Place::Environment(name) => write!(f, "environment variable {name}: "),
+            Place::Environment(name) => {
+                write!(f, "environment variable {}: ", escape_controls(&shorten(name, LONGEST)))
+            }
             Place::Flag => f.write_str("command line: "),
             Place::Nowhere => Ok(()),
         }
@@ -45,7 +52,7 @@ pub struct SettingProblem {
 
 impl fmt::Display for SettingProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}: {}", self.place, self.key, self.message)
+        write!(f, "{}{}: {}", self.place, shorten(&self.key, LONGEST), self.message)
     }
 }
 

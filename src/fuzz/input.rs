@@ -37,9 +37,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Bytes as text, in which no secret stands by chance.
+/// Bytes as text, in which no secret stands by chance: libFuzzer finds out what is compared with what.
 pub fn text_of(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).replace(CANARY, "")
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    while text.contains(CANARY) {
+        text = text.replace(CANARY, "");
+    }
+    text
 }
 
 /// Stands for `~` in fields that hold secrets. It looks like no name, so that it may be shown nowhere.

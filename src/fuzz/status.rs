@@ -1,10 +1,11 @@
 //! `pass_result`.
 
+use super::input::text_of;
 use super::judge;
 use crate::model::definition::check::check_pass_result;
 
 pub fn run(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
+    let text = text_of(data);
     match check_pass_result(&text) {
         Ok(set) => {
             let shown = set.text();
