@@ -6,6 +6,7 @@ use crate::model::auth::Auth;
 use crate::model::credential::OpenStackAuth;
 use crate::model::definition::Definition;
 use crate::model::params;
+use crate::model::text::is_hidden;
 use crate::secret::Secret;
 
 /// `authn` and `authn_parms`.
@@ -51,8 +52,9 @@ pub(super) fn authentication(d: &mut Definition, row: &OldRow, seen: &mut Look<'
     }
     if let Some(why) = why {
         d.enabled = false;
-        // For a shell; a name that cannot stand in its quotes is left to the reader.
-        let name = if d.name.contains('\'') { "NAME".to_owned() } else { format!("'{}'", d.name) };
+        // For a shell; a name that cannot stand in its quotes, or be read, is left to the reader.
+        let name =
+            if d.name.contains(|c| c == '\'' || is_hidden(c)) { "NAME".to_owned() } else { format!("'{}'", d.name) };
         let mend = format!("skypunchctl edit target {name} --authn {authn} --authn-parms -");
         seen.secret("authn_parms", Fate::Disabled, format!("{why}; it has no login now: {mend}, and enable it"));
     }

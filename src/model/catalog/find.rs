@@ -11,6 +11,7 @@ use url::Url;
 
 use super::aliases::{normal, official, rank};
 use super::{Catalog, CatalogEndpoint, CatalogQuery};
+use crate::model::definition::redact_userinfo;
 use crate::model::text::{escape_controls, nearest, quoted, shorten};
 
 /// So many entries of a catalog are listed where one is missing.
@@ -130,13 +131,15 @@ fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
 /// The endpoint's URL with the path of the query behind it.
 fn joined(endpoint: &CatalogEndpoint, path: &str) -> Result<Url, String> {
     let unusable = |why: &str| {
-        let (kind, url) = (plain(&endpoint.service_type), quoted(&endpoint.url));
+        let (kind, url) = (plain(&endpoint.service_type), quoted(&redact_userinfo(&endpoint.url)));
         format!("the catalog's URL of service {kind} ({}) is {url}, {why}", plain(&endpoint.interface))
     };
     let mut url = Url::parse(endpoint.url.trim()).map_err(|e| unusable(&format!("which cannot be read: {e}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(unusable("which is neither http nor https"));
     }
+    // A URL with a host can be without both. What is probed is shown, in traces and mails: a password has no place there.
+    let _never_fail = (url.set_username(""), url.set_password(None));
     url.set_fragment(None);
     if path.is_empty() {
         return Ok(url);
@@ -242,6 +245,8 @@ mod tests {
             ("http://h:9292", "/v2/images", "http://h:9292/v2/images"),
             ("http://h/v3/abc", "/v3/volumes", "http://h/v3/abc/v3/volumes"),
             ("http://h/images/", "/images", "http://h/images/images"),
+            ("http://user:hunter2@h/x", "/y", "http://h/x/y"),
+            ("http://user:hunter2@h/x", "", "http://h/x"),
             ("http://h/swift/v1?a=b#c", "/x y", "http://h/swift/v1/x%20y?a=b"),
         ] {
             let found = joined(&endpoint("x", "public", "", base), path).unwrap();
