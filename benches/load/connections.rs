@@ -3,15 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use skypunch::clock::Clock;
 use skypunch::model::definition::Definition;
 
 use crate::daemon::Place;
 use crate::floor::Floor;
 use crate::origin::Origin;
 use crate::report::Report;
-use crate::scenarios::{agree, floor, floor_of, split_by_thread};
-use crate::window::{SETTLE, WRITTEN_AFTER, Window};
+use crate::scenarios::{agree, floor, floor_of, measured, split_by_thread};
 use crate::{Options, Outcome, process, tls};
 
 const FREQUENCY: Duration = Duration::from_secs(1);
@@ -69,17 +67,9 @@ fn measure(
     targets: usize,
     definition: impl Fn(i64) -> Definition,
 ) -> Outcome<f64> {
-    let clock = Clock::system();
     let mut place = Place::new(options)?;
     place.database.insert_each(targets, definition)?;
-    let mut daemon = place.start(options, &clock)?;
-    daemon.until_running(targets)?;
-    daemon.until_probed()?;
-    std::thread::sleep(SETTLE);
-    let window = Window::measure(options, &clock, &daemon, &mut origin)?;
-    std::thread::sleep(WRITTEN_AFTER);
-    let rows = daemon.database.due_between(window.from, window.to)?;
-    window.report(report, targets, FREQUENCY, &rows);
+    let (daemon, window, _) = measured(options, report, place, &mut origin, targets, FREQUENCY)?;
     let status = daemon.status()?.targets;
     report.add("targets that do not pass", (status.enabled - status.pass) as f64, "", "0");
     let each = window.cpu_us / window.answered as f64;

@@ -16,6 +16,9 @@ use crate::Outcome;
 /// Made and dropped by each scenario on a server.
 const ON_SERVER: &str = "skypunch_bench";
 
+/// (target, lateness in microseconds) of a result.
+pub type Late = (i64, i64);
+
 /// A connection of the bench's own.
 enum Client {
     Sqlite(Box<SqliteConnection>),
@@ -119,8 +122,8 @@ impl Database {
         })
     }
 
-    /// (target, lateness in microseconds) of the results that were due in a window of wall-clock milliseconds.
-    pub fn due_between(&mut self, from: i64, to: i64) -> Outcome<Vec<(i64, i64)>> {
+    /// The results that were due in a window of wall-clock milliseconds.
+    pub fn due_between(&mut self, from: i64, to: i64) -> Outcome<Vec<Late>> {
         self.pairs(&format!(
             "SELECT target_id AS a, lateness_us AS b FROM results WHERE due_at >= {from} AND due_at < {to}"
         ))

@@ -7,6 +7,7 @@ use skypunch::clock::Clock;
 use crate::daemon::Place;
 use crate::origin::Origin;
 use crate::report::{Report, quantile};
+use crate::scenarios::{measured, memory_without_targets};
 use crate::window::{SETTLE, WRITTEN_AFTER, Window};
 use crate::{Options, Outcome, process};
 
@@ -14,7 +15,6 @@ use crate::{Options, Outcome, process};
 pub fn one_core(options: &Options) -> Outcome<Report> {
     const TARGETS: usize = 12_000;
     let frequency = Duration::from_secs(1);
-    let clock = Clock::system();
     let mut report = Report::new("12,000 targets @ 1 s, the daemon on one processor");
     let mut origin = Origin::start(options.nice)?;
     process::pin(origin.pid(), 1)?;
@@ -22,14 +22,7 @@ pub fn one_core(options: &Options) -> Outcome<Report> {
     let mut place = Place::new(options)?;
     place.pin(0);
     place.database.insert(TARGETS, 1000, |id| format!("http://127.0.0.1:{port}/t/{id}"))?;
-    let mut daemon = place.start(options, &clock)?;
-    daemon.until_running(TARGETS)?;
-    daemon.until_probed()?;
-    std::thread::sleep(SETTLE);
-    let window = Window::measure(options, &clock, &daemon, &mut origin)?;
-    std::thread::sleep(WRITTEN_AFTER);
-    let rows = daemon.database.due_between(window.from, window.to)?;
-    window.report(&mut report, TARGETS, frequency, &rows);
+    let (daemon, window, _) = measured(options, &mut report, place, &mut origin, TARGETS, frequency)?;
     report.add("probes a second", window.answered as f64 / window.seconds, "", "12,000");
     report.add("of its processor", window.cpu_us / window.seconds / 1e4, "%", "");
     let (rows, counted) = daemon.stop()?;
@@ -60,14 +53,7 @@ fn spread(
     let mut report = Report::new(format!("{targets} targets @ {seconds} s"));
     let mut origin = Origin::start(options.nice)?;
     let port = origin.port();
-    let empty = {
-        let daemon = Place::new(options)?.start(options, &clock)?;
-        daemon.until_running(0)?;
-        std::thread::sleep(SETTLE);
-        let rss = process::memory(daemon.pid, "VmRSS")?;
-        daemon.stop()?;
-        rss
-    };
+    let empty = memory_without_targets(options, &clock)?;
     let mut place = Place::new(options)?;
     place
         .database

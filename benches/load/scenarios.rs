@@ -10,6 +10,7 @@ use skypunch::model::target::TargetId;
 use skypunch::model::time::Mono;
 
 use crate::daemon::{Daemon, Place};
+use crate::database::Late;
 use crate::floor::Floor;
 use crate::origin::Origin;
 use crate::report::{Report, quantile};
@@ -81,9 +82,40 @@ pub fn agree(report: &mut Report, origin: &mut Origin, daemon: Daemon) -> Outcom
     Ok(())
 }
 
+/// Starts the daemon with what is in its database, waits until all have been probed, and reports one window: the daemon, the
+/// window, and the rows of the results that were due in it.
+pub fn measured(
+    options: &Options,
+    report: &mut Report,
+    place: Place,
+    origin: &mut Origin,
+    targets: usize,
+    frequency: Duration,
+) -> Outcome<(Daemon, Window, Vec<Late>)> {
+    let clock = Clock::system();
+    let mut daemon = place.start(options, &clock)?;
+    daemon.until_running(targets)?;
+    daemon.until_probed()?;
+    std::thread::sleep(SETTLE);
+    let window = Window::measure(options, &clock, &daemon, origin)?;
+    std::thread::sleep(WRITTEN_AFTER);
+    let rows = daemon.database.due_between(window.from, window.to)?;
+    window.report(report, targets, frequency, &rows);
+    Ok((daemon, window, rows))
+}
+
+/// What a daemon takes that has nothing to do.
+pub fn memory_without_targets(options: &Options, clock: &Clock) -> Outcome<u64> {
+    let daemon = Place::new(options)?.start(options, clock)?;
+    daemon.until_running(0)?;
+    std::thread::sleep(SETTLE);
+    let memory = process::memory(daemon.pid, "VmRSS")?;
+    daemon.stop()?;
+    Ok(memory)
+}
+
 fn rate(options: &Options, title: &str, targets: usize, goal: &'static str) -> Outcome<Report> {
     let frequency = Duration::from_secs(1);
-    let clock = Clock::system();
     let mut report = Report::new(title);
     let mut floors = Vec::new();
     let mut floor_origin = Origin::start(options.nice)?;
@@ -95,14 +127,7 @@ fn rate(options: &Options, title: &str, targets: usize, goal: &'static str) -> O
     let port = origin.port();
     let mut place = Place::new(options)?;
     place.database.insert(targets, 1000, |id| format!("http://127.0.0.1:{port}/t/{id}"))?;
-    let mut daemon = place.start(options, &clock)?;
-    daemon.until_running(targets)?;
-    daemon.until_probed()?;
-    std::thread::sleep(SETTLE);
-    let window = Window::measure(options, &clock, &daemon, &mut origin)?;
-    std::thread::sleep(WRITTEN_AFTER);
-    let rows = daemon.database.due_between(window.from, window.to)?;
-    window.report(&mut report, targets, frequency, &rows);
+    let (daemon, window, rows) = measured(options, &mut report, place, &mut origin, targets, frequency)?;
     beyond(&mut report, &rows, timer);
     let each = window.cpu_us / window.answered as f64;
     agree(&mut report, &mut origin, daemon)?;
@@ -123,7 +148,7 @@ fn rate(options: &Options, title: &str, targets: usize, goal: &'static str) -> O
 }
 
 /// Lateness without that of a bare timer, as p50 and p99 in milliseconds.
-fn beyond(report: &mut Report, rows: &[(i64, i64)], timer: (f64, f64)) {
+fn beyond(report: &mut Report, rows: &[Late], timer: (f64, f64)) {
     let mut late: Vec<i64> = rows.iter().map(|r| r.1).collect();
     late.sort_unstable();
     for (word, share, bare, goal) in [("p50", 0.5, timer.0, "under 1"), ("p99", 0.99, timer.1, "under 2")] {
@@ -135,7 +160,6 @@ fn beyond(report: &mut Report, rows: &[(i64, i64)], timer: (f64, f64)) {
 fn hang(options: &Options) -> Outcome<Report> {
     const TARGETS: usize = 10_000;
     let frequency = Duration::from_secs(1);
-    let clock = Clock::system();
     let mut report = Report::new("10,000 targets @ 1 s, one in ten hangs until its timeout of 1 s");
     let mut origin = Origin::start(options.nice)?;
     let port = origin.port();
@@ -144,15 +168,8 @@ fn hang(options: &Options) -> Outcome<Report> {
     place
         .database
         .insert(TARGETS, 1000, |id| format!("http://127.0.0.1:{port}/{}/{id}", if hangs(id) { "hang" } else { "t" }))?;
-    let mut daemon = place.start(options, &clock)?;
-    daemon.until_running(TARGETS)?;
-    daemon.until_probed()?;
-    std::thread::sleep(SETTLE);
-    let window = Window::measure(options, &clock, &daemon, &mut origin)?;
-    std::thread::sleep(WRITTEN_AFTER);
-    let rows = daemon.database.due_between(window.from, window.to)?;
+    let (daemon, window, rows) = measured(options, &mut report, place, &mut origin, TARGETS, frequency)?;
     let (hung, healthy): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|r| hangs(r.0));
-    window.report(&mut report, TARGETS, frequency, &rows);
     let mut each: HashMap<i64, u64> = HashMap::new();
     for (id, _) in &healthy {
         *each.entry(*id).or_default() += 1;
@@ -188,14 +205,7 @@ fn idle(options: &Options) -> Outcome<Report> {
     let mut report = Report::new(format!("{targets} idle targets"));
     let origin = Origin::start(options.nice)?;
     let port = origin.port();
-    let empty = {
-        let daemon = Place::new(options)?.start(options, &clock)?;
-        daemon.until_running(0)?;
-        std::thread::sleep(SETTLE);
-        let rss = process::memory(daemon.pid, "VmRSS")?;
-        daemon.stop()?;
-        rss
-    };
+    let empty = memory_without_targets(options, &clock)?;
     let mut place = Place::new(options)?;
     place.database.insert(targets, 86_400_000, |id| format!("http://127.0.0.1:{port}/t/{id}"))?;
     place.database.preload_statuses()?;
