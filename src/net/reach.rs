@@ -15,13 +15,17 @@ use crate::model::time::Mono;
 /// Over loopback a datagram is there when it is sent; this is for a kernel that is asked at a bad moment.
 const ARRIVES_WITHIN: Duration = Duration::from_millis(2);
 
+/// What was away is taken to have been so for that much longer: a probe that began then, and ends when the network is there
+/// again, has met it too, and not always does another deadline come in between to say so.
+const LINGERS: Duration = Duration::from_secs(1);
+
 thread_local! {
     /// When it was last found so: of addresses of our own, and of others.
     static CUT_OFF: Cell<[Option<Mono>; 2]> = const { Cell::new([None; 2]) };
 }
 
-/// Why nothing could reach `peer` from here, now or when this was last asked for another peer of its kind since `began`, as
-/// the end of a sentence; `None` when nothing speaks against it.
+/// Why nothing could reach `peer` from here, now or when this was last asked for another peer of its kind, at the earliest a
+/// second before `began`; as the end of a sentence. `None` when nothing speaks against it.
 #[must_use]
 pub fn cut_off_from(peer: SocketAddr, began: Mono, now: Mono) -> Option<&'static str> {
     let (own, found) = look(peer)?;
@@ -33,7 +37,7 @@ pub fn cut_off_from(peer: SocketAddr, began: Mono, now: Mono) -> Option<&'static
         return found;
     }
     // What is there again now may have been away when it was needed.
-    last.is_some_and(|at| at >= began).then_some("this machine's network was away a moment ago")
+    last.is_some_and(|at| at + LINGERS >= began).then_some("this machine's network was away a moment ago")
 }
 
 /// Whether it is an address of our own, and why it cannot be reached at this moment; `None`: nobody knows.
@@ -75,10 +79,12 @@ mod tests {
         for peer in ["127.0.0.1:1", "127.8.7.6:1"] {
             assert_eq!(cut_off_from(peer.parse().unwrap(), Mono(0), Mono(9)), None, "{peer}");
         }
-        // What was away while a probe ran counts for that probe, and for no later one.
-        CUT_OFF.set([None, Some(Mono(5))]);
+        // What was away while a probe ran, or just before, counts for that probe, and for no later one.
         let peer = "127.0.0.1:1".parse().unwrap();
-        assert!(cut_off_from(peer, Mono(5), Mono(9)).is_some());
-        assert_eq!(cut_off_from(peer, Mono(6), Mono(9)), None);
+        let later = Mono(9_000_000);
+        for (found, began, cut_off) in [(5, 5, true), (5, 4, true), (5, 1_000_005, true), (5, 1_000_006, false)] {
+            CUT_OFF.set([None, Some(Mono(found))]);
+            assert_eq!(cut_off_from(peer, Mono(began), later).is_some(), cut_off, "{found} {began}");
+        }
     }
 }
