@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use crate::model::time::Mono;
 
+/// What was found so counts for that much longer: for a name that was asked at the very end of it, too.
+const LINGERS: Duration = Duration::from_secs(1);
+
 /// Who waits for an answer, and who waited in vain.
 #[derive(Debug, Default)]
 pub struct Silence {
@@ -47,7 +50,8 @@ impl Silence {
 
     /// Whether a question for `name` that waited for `waited` until now got no answer because nobody gets any: there
     /// was none for half of that time, and another name has waited for at least half as long at the same time. Or it was
-    /// found so for another since this one was asked: name servers that are back have lost what they were asked before.
+    /// found so for another since a second before this one was asked: name servers that are back have lost what they were
+    /// asked before.
     #[must_use]
     pub fn is_general(&mut self, name: &str, waited: Duration, now: Mono) -> bool {
         let asked = now - waited;
@@ -62,7 +66,7 @@ impl Silence {
             self.general = Some(now);
             return true;
         }
-        self.general.is_some_and(|at| at >= asked)
+        self.general.is_some_and(|at| at + LINGERS >= asked)
     }
 }
 
@@ -97,7 +101,8 @@ mod tests {
         s.asked("c", ms(1002));
         s.ended("c", ms(1002), ms(1003), true);
         assert!(s.is_general("b", SECOND, ms(1500)), "it was asked while nobody got an answer");
-        assert!(!s.is_general("b", Duration::from_millis(490), ms(1500)));
+        assert!(s.is_general("b", Duration::from_millis(490), ms(1500)), "or a moment later");
+        assert!(!s.is_general("b", Duration::from_millis(490), ms(2492)), "asked a second later");
     }
 
     #[test]
