@@ -188,7 +188,7 @@ impl Stage {
         let known = TargetState { last_updated: Some(UtcMs(1)), ..TargetState::default() };
         let states: HashMap<SubjectId, _> = targets.iter().map(|t| (t.id.into(), known.clone())).collect();
         let changed: Vec<Changed> = targets.into_iter().map(Ok).collect();
-        self.supervisor.send(Apply { changed, removed: Vec::new(), states }).await.unwrap();
+        Apply { changed, removed: Vec::new(), states }.by(&self.supervisor).await.unwrap();
         let (done, at_work) = tokio::sync::oneshot::channel();
         self.arbiter.spawn_fn(move || drop(actix_rt::spawn(async move { done.send(()).unwrap() })));
         at_work.await.unwrap();

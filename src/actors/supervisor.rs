@@ -4,25 +4,25 @@
 //!   Apply(changes) -> by difference: insert | redefine | stop      Died -> UNKNOWN outcome, pause, fresh actor
 //! ```
 
+mod apply;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use slog::{Logger, error, info, warn};
+use slog::{Logger, error};
 use tokio::sync::mpsc::UnboundedSender;
 
+pub use self::apply::{Apply, Changed};
 use super::arbiter::{Local, Records};
-use super::target::{ProbeNow, Redefine, Start, StopTarget, TargetActor};
+use super::target::{ProbeNow, Start, StopTarget, TargetActor};
 use crate::board::{Board, Entry};
 use crate::clock::Clock;
-use crate::model::account::{Circumstances, account, account_withdrawal};
-use crate::model::definition::{Definition, Problem};
+use crate::model::account::{Circumstances, account};
 use crate::model::ids::{IdGenerator, splitmix64};
 use crate::model::outcome::{Outcome, Probe};
 use crate::model::reason::Reason;
-use crate::model::state::TargetState;
-use crate::model::subject::SubjectId;
 use crate::model::target::{Target, TargetId};
 use crate::model::time::Mono;
 use crate::model::trace::{Step, Trace};
@@ -35,21 +35,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const LONG_LIFE: Duration = Duration::from_secs(600);
 /// How often actors are looked at that may have died without a word.
 const SWEEP: Duration = Duration::from_secs(10);
-
-/// A definition that has changed: fit to be probed, or why not.
-pub type Changed = Result<Arc<Target>, Box<(Definition, Vec<Problem>)>>;
-
-/// Puts changed definitions in force. Answered when all are.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Apply {
-    /// New and changed definitions.
-    pub changed: Vec<Changed>,
-    /// Targets that are gone.
-    pub removed: Vec<TargetId>,
-    /// States for targets that are seen for the first time.
-    pub states: HashMap<SubjectId, TargetState>,
-}
 
 /// An actor has ended that nobody stopped.
 #[derive(Message)]
@@ -156,65 +141,6 @@ impl Supervisor {
         self.slots.insert(id, Slot { generation, addr: Some(addr), started: self.clock.now(), deaths });
     }
 
-    fn apply_one(&mut self, changed: Changed, states: &mut HashMap<SubjectId, TargetState>, stops: &mut Vec<Stopping>) {
-        let (id, name) = match &changed {
-            Ok(t) => (t.id, t.name.clone()),
-            Err(row) => (TargetId(row.0.id), row.0.name.clone()),
-        };
-        let entry = self.board.get(id).unwrap_or_else(|| {
-            let entry = Entry::new(None, states.remove(&id.into()).unwrap_or_default());
-            self.board.insert(id, Arc::clone(&entry));
-            entry
-        });
-        match changed {
-            Err(row) => {
-                let list = row.1.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                let kept = entry.lock().target.is_some();
-                warn!(self.log, "the row of a target cannot be applied"; "target" => id.0, "name" => name,
-                    "problems" => list.clone(), "last_good_definition_goes_on" => kept);
-                let mut data = entry.lock();
-                if !kept {
-                    data.state.status_description = list.into();
-                }
-                data.invalid = Some(row);
-            }
-            Ok(target) => {
-                {
-                    let mut data = entry.lock();
-                    data.target = Some(Arc::clone(&target));
-                    data.invalid = None;
-                }
-                match (target.enabled, self.slots.get(&id).and_then(|s| s.addr.clone())) {
-                    (true, Some(addr)) => addr.do_send(Redefine(target)),
-                    (true, None) if self.slots.contains_key(&id) => {} // restarts after its pause, with the new definition
-                    (true, None) => self.start(target, entry, None),
-                    (false, _) => stops.push(self.stop_one(id, entry)),
-                }
-            }
-        }
-    }
-
-    /// Takes a target out of service; its incident is withdrawn when its actor has stopped.
-    fn stop_one(&mut self, id: TargetId, entry: Arc<Entry>) -> Stopping {
-        let addr = self.slots.remove(&id).and_then(|s| s.addr);
-        Stopping { id, entry, addr }
-    }
-
-    fn withdraw(&mut self, id: TargetId, entry: &Entry) {
-        let at = self.clock.utc_now();
-        let recorded = {
-            let mut data = entry.lock();
-            let state = std::mem::take(&mut data.state);
-            let (state, recorded) = account_withdrawal(state, id.into(), at);
-            data.state = state;
-            recorded
-        };
-        if let Some(recorded) = recorded {
-            info!(self.log, "an open incident ends because its target is no longer watched"; "target" => id.0);
-            self.sink.do_send(Records(vec![recorded]));
-        }
-    }
-
     /// Records the UNKNOWN outcome of an actor that died before it could.
     fn record_death(&mut self, entry: &Entry) {
         let now = self.clock.now();
@@ -254,58 +180,11 @@ impl Supervisor {
     }
 }
 
-/// An actor on its way out.
-struct Stopping {
-    id: TargetId,
-    entry: Arc<Entry>,
-    addr: Option<Addr<TargetActor>>,
-}
-
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(SWEEP, Supervisor::sweep);
-    }
-}
-
-impl Handler<Apply> for Supervisor {
-    // Atomic: two changes of one target must not overtake each other while its actor stops.
-    type Result = AtomicResponse<Self, ()>;
-
-    fn handle(&mut self, mut msg: Apply, _ctx: &mut Self::Context) -> Self::Result {
-        let mut stops = Vec::new();
-        if !self.stopping {
-            for changed in msg.changed {
-                self.apply_one(changed, &mut msg.states, &mut stops);
-            }
-            for id in msg.removed {
-                if let Some(entry) = self.board.remove(id) {
-                    stops.push(self.stop_one(id, entry));
-                }
-            }
-            self.board.definitions.send_replace(());
-        }
-        if !stops.is_empty() {
-            self.board.gone.notify_one();
-        }
-        AtomicResponse::new(Box::pin(
-            async move {
-                for stopping in &stops {
-                    if let Some(addr) = &stopping.addr {
-                        // An error means that it has stopped already.
-                        let _stopped = addr.send(StopTarget).await;
-                    }
-                }
-                stops
-            }
-            .into_actor(self)
-            .map(|stops, actor, _ctx| {
-                for stopping in stops {
-                    actor.withdraw(stopping.id, &stopping.entry);
-                }
-            }),
-        ))
     }
 }
 

@@ -265,7 +265,7 @@ impl Watcher {
                     .send(LocalQuery::new(move |db| db.save_definitions(&difference.changed, &difference.removed)));
                 let apply = Apply { changed: found.changed, removed, states: found.states };
                 // An error means that the daemon stops.
-                let _applied = supervisor.send(apply).await;
+                let _applied = apply.by(&supervisor).await;
                 answered(saved.await)?;
             }
             Ok::<_, StoreError>((looked, true, cost))

@@ -169,7 +169,7 @@ impl Daemon {
         startup::put_credentials_in_force(&board, known.credentials, known.from_main, &local, &log);
         let mut changed = validated(&known.last_good);
         changed.extend(known.changed);
-        supervisor.send(Apply { changed, removed: Vec::new(), states }).await?;
+        Apply { changed, removed: Vec::new(), states }.by(&supervisor).await?;
         Sweeper::new(Arc::clone(&identities)).start();
         let watcher = Watcher::new(
             Arc::clone(&board),

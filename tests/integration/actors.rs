@@ -89,7 +89,7 @@ impl World {
     async fn apply(&self, definitions: &[Definition], removed: &[i64]) {
         let removed = removed.iter().copied().map(TargetId).collect();
         let states = HashMap::new();
-        self.supervisor.send(Apply { changed: validated(definitions), removed, states }).await.unwrap();
+        Apply { changed: validated(definitions), removed, states }.by(&self.supervisor).await.unwrap();
     }
 
     fn records(&self, id: i64) -> Vec<Recorded> {

@@ -11,14 +11,16 @@ use crate::store::StoreError;
 
 /// How often is looked.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Between two portions when there are more: nobody waits for this copy, and probes want the processors.
+const BREATH: Duration = Duration::from_millis(100);
 /// Rows in one go.
-const ROWS: u32 = 1000;
+const ROWS: u32 = 250;
 
 /// Copies for ever. A row that fails is tried again: it is replaced by id, and never by an older form.
 pub(super) async fn run(parts: Rc<Parts>) {
     loop {
         match once(&parts).await {
-            Ok(copied) if copied >= ROWS as usize => {}
+            Ok(copied) if copied >= ROWS as usize => tokio::time::sleep(BREATH).await,
             // Where the database is away is said by those whose work it is.
             Ok(_) | Err(_) => tokio::time::sleep(PAUSE).await,
         }

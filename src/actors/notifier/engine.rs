@@ -11,6 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use slog::{error, info, warn};
 
 use super::Parts;
+use super::portions::{Portions, TURN};
 use super::rows::{from_rows, to_rows, transition};
 use crate::actors::databases::{LocalQuery, answered};
 use crate::actors::supervisor::ProbeSoon;
@@ -28,11 +29,6 @@ use crate::notify::channel::Channels;
 use crate::notify::{Course, SendResult};
 use crate::store::{StateDb, StoreError};
 
-/// Events taken at once.
-const EVENTS: u32 = 1000;
-/// From one taking of events to the next: in a storm of them few turns take many, and processors are left to those that
-/// probe. A single event waits for nothing.
-const TURN: Duration = Duration::from_millis(100);
 /// Pause after state.db could not be read or written.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a parent is looked at whose verdict is waited for.
@@ -79,12 +75,15 @@ impl Engine {
         let mut egress = self.parts.egress.clone();
         let mut book = self.load().await;
         self.forget_gone(&mut book);
-        let (mut waiting, mut turn) = (true, None);
+        let (mut waiting, mut turn, mut portions) = (true, None, Portions::default());
         loop {
             let now = self.parts.clock.now();
             if waiting && turn.is_none_or(|t| now.since(t) >= TURN) {
                 turn = Some(now);
-                waiting = self.take(&mut book).await;
+                let portion = portions.next(now);
+                let taken = self.take(&mut book, portion).await;
+                waiting = taken == portion as usize;
+                portions.took(taken, waiting);
             }
             let next = book.next(self.now());
             self.store(&mut book).await;
@@ -158,17 +157,17 @@ impl Engine {
         Book::load(rules, notifiers, saved, self.now())
     }
 
-    /// Takes transitions that state.db has; whether there may be more.
-    async fn take(&mut self, book: &mut Book) -> bool {
+    /// Takes transitions that state.db has; how many there were.
+    async fn take(&mut self, book: &mut Book, portion: u32) -> usize {
         let cursor = book.cursor();
-        let events = self.local(move |db| db.events_after(cursor, EVENTS)).await;
+        let events = self.local(move |db| db.events_after(cursor, portion)).await;
         let transitions: Vec<Transition> =
             events.iter().map(|e| transition(e, |facts| self.parent_of(facts))).collect();
         if !transitions.is_empty() {
             book.take(self.now(), &transitions);
             self.forget_gone(book);
         }
-        events.len() == EVENTS as usize
+        events.len()
     }
 
     /// Targets that flap and are no longer watched will not settle.

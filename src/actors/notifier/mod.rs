@@ -12,6 +12,7 @@
 
 mod copy;
 mod engine;
+mod portions;
 mod rows;
 mod sample;
 mod told;
