@@ -109,9 +109,16 @@ fn a_full_queue_leaves_out_the_newest_passes_and_no_failure(place: &Place) {
     place.db.add("flips", &origin.url("/flips"), 100);
     daemon.wait_target("flips", "status", &json!("PASS"));
     wait_until("results are written, and who fails is told", SOON, || {
-        kept(&daemon, "written") >= 200 && receiver.items() == usize::try_from(FAILING).unwrap()
+        kept(&daemon, "written") >= 200 && receiver.items() >= usize::try_from(FAILING).unwrap()
     });
-    let told = receiver.got().len();
+    let told = || -> Vec<Value> {
+        receiver.got().iter().flat_map(|g| g.body["message"]["items"].as_array().unwrap().clone()).collect()
+    };
+    // On a busy machine it may have run into its deadline before.
+    let told_of_it = || {
+        let it = |i: &Value| i["target"]["name"] == json!("flips") && i["reason"] == json!("status");
+        told().iter().any(it)
+    };
     // Nothing is taken by either; what is seen now is nowhere but in memory.
     let locks = [place.db.lock(), Database::Sqlite(setup.state.join("state.db")).lock()];
     wait_until("the queue is full", SOON * 4, || kept(&daemon, "thinned") > 0);
@@ -121,17 +128,24 @@ fn a_full_queue_leaves_out_the_newest_passes_and_no_failure(place: &Place) {
     wait_until("and more is left out", SOON, || kept(&daemon, "thinned") >= seen + 2_000);
     assert!(origin.total() >= asked + 2_000, "it probes on");
     daemon.wait_one_line(&["the queue of results is full", "their counts are kept", "persistence.queue_size: 1000"]);
+    wait_until("it says that state.db takes nothing", SOON * 2, || {
+        daemon.status()["persistence"]["state_db_error"].is_string()
+    });
     let status = daemon.status();
     let why = complaint(&status, "persistence.queued");
     assert!(why.contains("of 1000 results (persistence.queue_size)"), "{why}");
     assert!(complaint(&status, "state_db").contains("state.db"), "{status:#}");
     // Beyond the bound nothing but failures.
-    let failures: i64 =
-        daemon.get("/v1/targets?status=FAIL").as_array().unwrap().iter().map(|t| number(t, "fail_count")).sum();
+    let failures: i64 = daemon
+        .get("/v1/targets")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| number(t, "fail_count") + number(t, "unknown_count"))
+        .sum();
     assert!(number(&status["persistence"], "queued") <= 1_000 + failures, "{failures} failures, {status:#}");
-    assert_eq!(receiver.got().len(), told, "nobody is told of what no disk knows");
+    assert!(!told_of_it(), "nobody is told of what no disk knows");
     drop(locks);
-    let told_of_it = || receiver.got().iter().any(|g| g.names() == ["flips"]);
     wait_until("who had to be told is told", SOON * 2, told_of_it);
     place.db.sql("UPDATE targets SET enabled = FALSE");
     wait_until("what is left is written", SOON * 2, || {
@@ -145,7 +159,11 @@ fn a_full_queue_leaves_out_the_newest_passes_and_no_failure(place: &Place) {
     ledger::assert_consistent(&place.db);
     ledger::assert_not_behind(&place.db, &live);
     assert_booked(place, &origin, seen + 2_000);
-    assert_eq!(receiver.items(), usize::try_from(FAILING).unwrap() + 1, "each once");
+    let mut each: Vec<String> = told().iter().map(|i| format!("{} {}", i["incident_id"], i["event"])).collect();
+    let all = each.len();
+    each.sort();
+    each.dedup();
+    assert_eq!(each.len(), all, "each once: {each:?}");
 }
 
 #[test]
@@ -261,16 +279,19 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_tells_what_it_lost() {
 
 fn memory_that_runs_out_ends_it_as_a_kill_does(place: &Place) {
     let origin = Origin::start();
-    let mut daemon = place.start();
+    let mut setup = place.setup();
+    // The allocator keeps less address space in hand than the gigabyte that it likes, so that a limit is soon reached.
+    setup.environment = vec![("MIMALLOC_ARENA_RESERVE".into(), "16384".into())];
+    let mut daemon = setup.start();
     load(place, &origin);
     wait_until("results are written", SOON, || kept(&daemon, "written") >= 500);
     // From now on it gets no more than it has.
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let has = status.lines().find_map(|l| l.strip_prefix("VmSize:")).unwrap().trim().trim_end_matches(" kB").to_owned();
+    let has = status.lines().find_map(|l| l.strip_prefix("VmSize:")).unwrap().trim().trim_end_matches(" kB");
     let bytes = has.parse::<u64>().unwrap() * 1024;
     let done = Command::new("prlimit").args(["--pid", &daemon.pid().to_string(), &format!("--as={bytes}:")]).status();
     assert!(done.unwrap().success());
-    let large = json!({"name": "x".repeat(32 << 20)});
+    let large = json!({"name": "x".repeat(48 << 20)});
     let ended = wait_for("an allocation fails", SOON * 2, || {
         // Who asks for what there is no memory for may be cut off.
         let _cut = daemon.try_request("POST", "/v1/targets", Some(&large));
