@@ -64,8 +64,8 @@ impl World {
     }
 }
 
-/// Stops it: how long that takes from the signal to the end. All must be safe then.
-fn stop(daemon: &mut Daemon, limit: Duration) -> Duration {
+/// Stops it: how long that takes from the signal to the end, which must be with one of these exit codes.
+fn stop(daemon: &mut Daemon, limit: Duration, codes: &[i32]) -> Duration {
     let clock = Clock::system();
     let begun = clock.now();
     daemon.signal(Signal::TERM);
@@ -79,7 +79,11 @@ fn stop(daemon: &mut Daemon, limit: Duration) -> Duration {
     }
     let ended = daemon.wait(SOON);
     let took = clock.now().since(begun);
-    assert!(took < limit && ended.code() == Some(0), "{ended} after {took:?}:\n{}", seen.join("\n"));
+    assert!(
+        took < limit && ended.code().is_some_and(|c| codes.contains(&c)),
+        "{ended} after {took:?}:\n{}",
+        seen.join("\n")
+    );
     took
 }
 
@@ -105,7 +109,7 @@ fn stops(kind: Kind) {
     // The database is well.
     wait_load(&daemon, &origin);
     let shown = daemon.get("/v1/targets");
-    let well = stop(&mut daemon, GRACE + MORE);
+    let well = stop(&mut daemon, GRACE + MORE, &[0]);
     ledger::assert_consistent(&world.place.db);
     if daemon.log_lines(&["kept in state.db"]).is_empty() {
         assert_written(&world, &shown);
@@ -116,7 +120,7 @@ fn stops(kind: Kind) {
     let lock = world.freeze();
     wait_load(&daemon, &origin);
     let shown = daemon.get("/v1/targets");
-    let frozen = stop(&mut daemon, GRACE + MORE);
+    let frozen = stop(&mut daemon, GRACE + MORE, &[0]);
     world.thaw(lock);
     // Frozen again, and nobody wants to wait for a grace of a minute.
     let mut daemon = world.setup(Duration::from_mins(1)).start();
@@ -132,7 +136,8 @@ fn stops(kind: Kind) {
         lines == 3 && safe().is_some_and(|s| s["persistence"]["queued"] == json!(0))
     });
     assert!(daemon.is_alive(), "it waits for the database");
-    let second = stop(&mut daemon, MORE);
+    // Results are safe; 1 says that something else was not yet, as due times that were missed at the stop itself.
+    let second = stop(&mut daemon, MORE, &[0, 1]);
     world.thaw(lock);
     println!("{kind:?}: ended after {well:?}, frozen {frozen:?}, after the second signal {second:?}");
     // What was spooled three times over comes with the next start.
