@@ -168,7 +168,12 @@ impl Flow {
     #[must_use]
     pub fn results_in_memory(&self) -> usize {
         let writing = self.writing.as_ref().filter(|w| w.work.seq.is_none() && !w.copied);
-        self.queue.iter().map(|b| b.results.len()).sum::<usize>() + writing.map_or(0, |w| w.work.batch.results.len())
+        let pushing = match &self.local {
+            Some(LocalWork::Push(batch)) => batch.results.len(),
+            _ => 0,
+        };
+        let waiting: usize = self.queue.iter().map(|b| b.results.len()).sum();
+        waiting + pushing + writing.map_or(0, |w| w.work.batch.results.len())
     }
 
     /// Whether everything goes through the spool.
