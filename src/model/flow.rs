@@ -89,6 +89,10 @@ pub struct Flow {
     local: Option<LocalWork>,
     front: Option<(i64, Arc<Batch>)>,
     remove: Option<i64>,
+    /// The last work of the spool was a push.
+    pushed_last: bool,
+    /// The last work for state.db were transitions.
+    transitions_last: bool,
     retry_at: Mono,
     failures: u32,
     local_retry_at: Mono,
@@ -111,6 +115,8 @@ impl Flow {
             local: None,
             front: None,
             remove: None,
+            pushed_last: false,
+            transitions_last: false,
             retry_at: Mono(0),
             failures: 0,
             local_retry_at: Mono(0),
@@ -269,25 +275,39 @@ impl Flow {
         }
     }
 
-    /// What the thread of state.db is to do now.
+    /// What the thread of state.db is to do now. Transitions and the spool take turns where both want it always, and so do
+    /// what goes into the spool and what comes out: where state.db is slow, nothing would ever come out else.
     pub fn next_local(&mut self, now: Mono) -> Option<LocalWork> {
         if self.local.is_some() || now < self.local_retry_at {
             return None;
         }
-        let work = if let Some((number, statuses, changes)) = self.transitions.pop_front() {
-            LocalWork::Transitions(number, statuses, changes)
-        } else if !self.spooling {
-            return self.remove.take().map(|seq| self.begin(LocalWork::Remove(seq)));
-        } else if let Some(batch) = self.queue.pop_front() {
-            LocalWork::Push(batch)
-        } else if let Some(seq) = self.remove.take() {
-            LocalWork::Remove(seq)
-        } else if !self.held && self.front.is_none() && self.writing.is_none() && now >= self.retry_at {
-            LocalWork::Front
-        } else {
-            return None;
-        };
+        let others_turn = std::mem::take(&mut self.transitions_last);
+        let spool = if others_turn { self.next_of_spool(now) } else { None };
+        let work = spool.or_else(|| self.next_transitions()).or_else(|| self.next_of_spool(now))?;
         Some(self.begin(work))
+    }
+
+    fn next_transitions(&mut self) -> Option<LocalWork> {
+        let (number, statuses, changes) = self.transitions.pop_front()?;
+        self.transitions_last = true;
+        Some(LocalWork::Transitions(number, statuses, changes))
+    }
+
+    fn next_of_spool(&mut self, now: Mono) -> Option<LocalWork> {
+        if !self.spooling {
+            return self.remove.take().map(LocalWork::Remove);
+        }
+        let waits_for = self.transitions.front().map(|(number, ..)| *number);
+        let can_go_in = self.queue.front().is_some_and(|b| waits_for.is_none_or(|n| b.number < n));
+        let can_come_out = self.remove.is_some()
+            || (!self.held && self.front.is_none() && self.writing.is_none() && now >= self.retry_at);
+        if can_come_out && (self.pushed_last || !can_go_in) {
+            self.pushed_last = false;
+            return Some(self.remove.take().map_or(LocalWork::Front, LocalWork::Remove));
+        }
+        let batch = if can_go_in { self.queue.pop_front()? } else { return None };
+        self.pushed_last = true;
+        Some(LocalWork::Push(batch))
     }
 
     fn begin(&mut self, work: LocalWork) -> LocalWork {
@@ -308,6 +328,7 @@ impl Flow {
                 match work {
                     LocalWork::Transitions(number, statuses, changes) => {
                         self.transitions.push_front((number, statuses, changes));
+                        self.transitions_last = false;
                     }
                     LocalWork::Push(batch) => self.queue.push_front(batch),
                     LocalWork::Remove(seq) => self.remove = Some(seq),

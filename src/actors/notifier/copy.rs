@@ -12,9 +12,9 @@ use crate::store::StoreError;
 /// How often is looked.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two portions when there are more: nobody waits for this copy, and probes want the processors.
-const BREATH: Duration = Duration::from_millis(100);
+const BREATH: Duration = Duration::from_millis(200);
 /// Rows in one go.
-const ROWS: u32 = 250;
+const ROWS: u32 = 500;
 
 /// Copies for ever. A row that fails is tried again: it is replaced by id, and never by an older form.
 pub(super) async fn run(parts: Rc<Parts>) {

@@ -211,6 +211,37 @@ fn while_neither_database_takes_anything_memory_grows_by_no_status() {
 }
 
 #[test]
+fn a_state_db_that_is_always_behind_still_gives_back_what_is_spooled() {
+    let mut flow = Flow::new(1, true);
+    let (mut spool, mut main) = (VecDeque::new(), 0);
+    for turn in 0..1000 {
+        // Each turn brings more than the one thing that state.db does in it.
+        let now = Mono(turn * 200_000);
+        transition(&mut flow);
+        enqueue(&mut flow, 1 + i64::try_from(turn).unwrap(), &[1]);
+        let done = match flow.next_local(now) {
+            Some(LocalWork::Push(batch)) => {
+                spool.push_back(batch);
+                LocalDone::Done
+            }
+            Some(LocalWork::Front) => LocalDone::Front(spool.front().map(|b| (1, Arc::clone(b)))),
+            Some(LocalWork::Remove(_)) => {
+                spool.pop_front();
+                LocalDone::Done
+            }
+            Some(LocalWork::Transitions(..)) => LocalDone::Done,
+            None => panic!("there is work in turn {turn}"),
+        };
+        flow.local_done(done, now);
+        if flow.next_main(now).is_some() {
+            main += 1;
+            flow.main_done(true, now);
+        }
+    }
+    assert!(main >= 100, "the main database got {main} batches in 1000 turns");
+}
+
+#[test]
 fn a_slow_write_is_copied_into_the_spool() {
     let mut flow = Flow::new(1, false);
     flow.enqueue(Batch { writer: 1, number: 1, ..Batch::default() });
