@@ -87,7 +87,7 @@ fn rules(c: &mut Criterion) {
         b.iter(|| {
             let now = Mono(pacer.next().0 + 300);
             let due = pacer.wake(now);
-            pacer.finished(now);
+            pacer.finished(now, now);
             due
         });
     });

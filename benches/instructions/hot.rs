@@ -121,7 +121,7 @@ impl Source {
         let (state, recorded) = account(std::mem::take(&mut life.state), &life.target, &probe, with);
         life.state = state;
         life.last_good = Some(Packed::new(&probe.trace));
-        assert_eq!(life.pacer.finished(now), None);
+        assert_eq!(life.pacer.finished(now, now), None);
         recorded
     }
 }

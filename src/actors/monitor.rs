@@ -1,7 +1,7 @@
 //! Watches over the monitor itself: once a second the rule of [`crate::model::monitor`] looks at what was counted.
 //!
 //! ```text
-//!  board: verdicts, overslept due times --Watch--> judged --account_monitor--> persistence (incident) --> notifier
+//!  board: verdicts, due times that were slept over or crowded out --Watch--> judged --account_monitor--> persistence (incident) --> notifier
 //!                                                                        '---> board (status), log
 //! ```
 
@@ -43,6 +43,8 @@ pub struct Monitor {
     pub host: String,
     /// From when on it is told.
     pub rule: MonitorRule,
+    /// So many young probes may run at once on each thread.
+    pub young_limit: usize,
     /// Where it stood when the daemon stopped.
     pub state: TargetState,
 }
@@ -55,7 +57,7 @@ impl Monitor {
             let why = self.state.status_description.to_string();
             self.show(Some(Trouble { incident_id: open.id, since: open.started_at, reason, why }));
         }
-        let mut watch = Watch::new(self.rule, self.clock.now());
+        let mut watch = Watch::new(self.rule, self.young_limit, self.clock.now());
         loop {
             actix_rt::time::sleep(EVERY).await;
             descriptors::look_at_limit();
@@ -70,6 +72,7 @@ impl Monitor {
     fn totals(&self) -> (Totals, Option<String>) {
         let (mut totals, example) = self.board.metrics.of_ours();
         totals.overslept = self.board.statistics.overslept.load(Relaxed);
+        totals.crowded = self.board.statistics.crowded.load(Relaxed);
         (totals, example)
     }
 

@@ -169,7 +169,7 @@ impl TargetActor {
         if panicked {
             // The supervisor starts a fresh actor after a pause.
             ctx.stop();
-        } else if let Some(due) = self.pacer.finished(self.local.clock.now()) {
+        } else if let Some(due) = self.pacer.finished(started, self.local.clock.now()) {
             self.start_probe(Some(due), ctx);
         }
     }
@@ -180,6 +180,7 @@ impl TargetActor {
         let statistics = &local.board.statistics;
         statistics.missed.fetch_add(missed, Relaxed);
         statistics.overslept.fetch_add(self.pacer.take_overslept(), Relaxed);
+        statistics.crowded.fetch_add(self.pacer.take_crowded(), Relaxed);
         let with = Circumstances {
             due_at: local.clock.utc(probe.due),
             ended_at: local.clock.utc_now(),

@@ -205,6 +205,7 @@ impl Daemon {
             ids: IdGenerator::new(node.wrapping_add(u16::try_from(handles.len() + 1).unwrap_or(u16::MAX))),
             host: rules.host.clone(),
             rule: settings.monitor,
+            young_limit: settings.probe.young_limit,
             state: monitor_state,
         };
         let monitor = actix_rt::spawn(monitor.run());

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `startup` finds what is known (`merged`: of three sources the newest), `daemon` makes the actors, `arbiters` the threads for probes, `notifying` the notifier;
-//! `stop` ends them. `reload` reads settings and definitions anew; `manager` and `watchdog` speak to systemd. `check`,
+//! `stop` ends them. `panics` says where one was. `reload` reads settings and definitions anew; `manager` and `watchdog` speak to systemd. `check`,
 //! `restore` and `legacy` (which brings the database of skypunch 0.3.0 over) are commands of their own, for when no daemon runs.
 
 mod arbiters;
@@ -18,6 +18,7 @@ mod legacy;
 mod manager;
 mod merged;
 mod notifying;
+mod panics;
 pub mod place;
 mod reload;
 mod restore;
@@ -56,6 +57,7 @@ pub fn run(settings: &Settings, config: Option<PathBuf>, targets: Option<PathBuf
         Err(e) => return refuse(&e),
     };
     crate::logging::bridge_libraries(&log);
+    panics::tell(log.clone());
     let guard = Arc::new(guard);
     match run_logged(settings, config, targets, &log, &guard) {
         Ok(code) => code,

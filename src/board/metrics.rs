@@ -196,6 +196,7 @@ impl Metrics {
             network: of(Reason::LocalNetwork),
             internal: of(Reason::Internal),
             overslept: 0,
+            crowded: 0,
         };
         (totals, state.example.as_ref().map(|(_, sentence)| sentence.clone()))
     }

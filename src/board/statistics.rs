@@ -19,6 +19,8 @@ pub struct Statistics {
     pub missed: AtomicU64,
     /// Those of them at which nothing of ours ran: stopped, asleep, or far too busy.
     pub overslept: AtomicU64,
+    /// Those of them at which the probe before still waited for its turn (`probe.young_limit`).
+    pub crowded: AtomicU64,
     /// Probes under way.
     pub in_flight: AtomicI64,
     /// Target actors that panicked and were started anew.

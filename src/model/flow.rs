@@ -9,6 +9,8 @@
 //!
 //! Order is kept in both: the database's watermark takes a batch only after those before it. A batch whose write has
 //! no answer goes into the spool too, under the same number: the watermark makes sure that it counts once.
+//! While neither takes anything, batches are joined in the queue: memory grows by what must not be left out, and not by the
+//! statuses of each flush.
 //! Transitions are made durable in state.db first, before anything else there, and before the main database gets the batch
 //! that holds them: where that alone knew them after a crash, nobody would be told. While state.db cannot be written the
 //! main database gets them all the same.
@@ -27,6 +29,11 @@ pub const PATIENCE: Duration = Duration::from_millis(250);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// From so many batches on, those at the queue's end are joined: neither database takes them.
+const MANY: usize = 16;
+/// Most results of a joined batch: still one transaction of a sane size.
+const MAX_JOINED: usize = 5000;
 
 /// Work for the main database's thread.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +135,22 @@ impl Flow {
         debug_assert_eq!(batch.number, self.next_number);
         self.next_number += 1;
         self.queue.push_back(Arc::new(batch));
+        self.join_last();
+    }
+
+    /// Joins the last batches as long as they grow towards the end: so each status is joined a few times only, and what
+    /// waits are not many more statuses than targets. Those in front may be on their way under their own numbers.
+    fn join_last(&mut self) {
+        while self.queue.len() > MANY {
+            let (last, before) = (&self.queue[self.queue.len() - 1], &self.queue[self.queue.len() - 2]);
+            let small = last.results.len() + before.results.len() <= MAX_JOINED;
+            if !small || last.statuses.len() * 2 < before.statuses.len() {
+                return;
+            }
+            if let (Some(last), Some(before)) = (self.queue.pop_back(), self.queue.pop_back()) {
+                self.queue.push_back(Arc::new(Arc::unwrap_or_clone(before).join(Arc::unwrap_or_clone(last))));
+            }
+        }
     }
 
     /// Takes a transition that batch `number` will hold, to be made durable as soon as possible.
@@ -145,7 +168,12 @@ impl Flow {
     #[must_use]
     pub fn results_in_memory(&self) -> usize {
         let writing = self.writing.as_ref().filter(|w| w.work.seq.is_none() && !w.copied);
-        self.queue.iter().map(|b| b.results.len()).sum::<usize>() + writing.map_or(0, |w| w.work.batch.results.len())
+        let pushing = match &self.local {
+            Some(LocalWork::Push(batch)) => batch.results.len(),
+            _ => 0,
+        };
+        let waiting: usize = self.queue.iter().map(|b| b.results.len()).sum();
+        waiting + pushing + writing.map_or(0, |w| w.work.batch.results.len())
     }
 
     /// Whether everything goes through the spool.

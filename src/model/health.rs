@@ -24,6 +24,8 @@ pub struct Vitals {
     pub state: String,
     /// 99 of 100 probes of the last minutes started no later than this after their due time, in microseconds.
     pub late_p99_us: u64,
+    /// So many probes of each thread may be in their first moments.
+    pub young_limit: u64,
     /// Probes started in the last minutes, and due times missed.
     pub lately: (u64, u64),
     /// Results in memory, and how many may be.
@@ -70,7 +72,8 @@ pub fn complaints(v: &Vitals) -> Vec<Complaint> {
         let ms = v.late_p99_us / 1000;
         let why = format!(
             "1 in 100 probes starts {ms} ms late or later: the machine is overloaded; watch fewer targets, or more rarely, \
-             or give it more processors"
+             or give it more processors; at most {} probes of a thread begin at once (probe.young_limit)",
+            v.young_limit
         );
         found.push(Complaint::new("probes.lateness_us", why));
     }

@@ -8,7 +8,7 @@
 //!
 //! A window closes after its time, and not before a few probes ended in it: so it works for ten targets an hour and for ten
 //! thousand a second. A due time that is missed because the probe before it took so long is the target's doing and not
-//! counted.
+//! counted, unless that probe still waited for its turn then.
 
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ const POLICY: Policy = Policy { fail_after: 1, recover_after: 3 };
 /// What usually is the cause of due times at which nothing ran.
 const OVERSLEPT: &str =
     "the machine or the process was suspended, or more targets are watched than its processors can probe";
+
+/// What usually is the cause of probes that wait for their turn.
+const CROWDED: &str = "more targets are watched than the processors of this machine can probe";
 
 /// From when on it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub struct Totals {
     pub internal: u64,
     /// Due times at which nothing of ours ran.
     pub overslept: u64,
+    /// Due times at which the probe before still waited for its turn.
+    pub crowded: u64,
 }
 
 impl Totals {
@@ -71,6 +76,7 @@ impl Totals {
             network: self.network.saturating_sub(earlier.network),
             internal: self.internal.saturating_sub(earlier.internal),
             overslept: self.overslept.saturating_sub(earlier.overslept),
+            crowded: self.crowded.saturating_sub(earlier.crowded),
         }
     }
 }
@@ -85,15 +91,17 @@ pub fn is_ours(reason: Reason) -> bool {
 #[derive(Debug)]
 pub struct Watch {
     rule: MonitorRule,
+    /// `probe.young_limit`.
+    young_limit: usize,
     began: Mono,
     before: Totals,
 }
 
 impl Watch {
-    /// Begins to look.
+    /// Begins to look. So many young probes may run at once on each thread.
     #[must_use]
-    pub fn new(rule: MonitorRule, now: Mono) -> Watch {
-        Watch { rule, began: now, before: Totals::default() }
+    pub fn new(rule: MonitorRule, young_limit: usize, now: Mono) -> Watch {
+        Watch { rule, young_limit, began: now, before: Totals::default() }
     }
 
     /// Looks at the totals; what is to be said when that closes a window. `example` is the sentence of a probe that ended
@@ -101,7 +109,7 @@ impl Watch {
     pub fn look(&mut self, now: Mono, totals: Totals, example: Option<&str>) -> Option<Outcome> {
         let seen = totals.since(&self.before);
         let took = now.since(self.began);
-        if took < self.rule.window || seen.ended + seen.overslept < LEAST {
+        if took < self.rule.window || seen.ended + seen.overslept + seen.crowded < LEAST {
             return None;
         }
         (self.began, self.before) = (now, totals);
@@ -109,8 +117,8 @@ impl Watch {
     }
 
     fn judge(&self, seen: &Totals, took: Duration, example: Option<&str>) -> Outcome {
-        let all = seen.ended + seen.overslept;
-        let bad = seen.resources + seen.network + seen.internal + seen.overslept;
+        let all = seen.ended + seen.overslept + seen.crowded;
+        let bad = seen.resources + seen.network + seen.internal + seen.overslept + seen.crowded;
         let limit = all.saturating_mul(u64::from(self.rule.share));
         if bad == 0 || bad.saturating_mul(200) < limit {
             return Outcome { status_code: None, ..Outcome::pass(200, "the monitor works") };
@@ -123,7 +131,14 @@ impl Watch {
         let (most, reason) = parts.into_iter().max_by_key(|(n, _)| *n).unwrap_or((0, Reason::Internal));
         let within = humantime::format_duration(Duration::from_secs(took.as_secs().max(1)));
         let rule = format!("told from monitor.share = {} of 100 on", self.rule.share);
-        let (reason, sentence) = if seen.overslept > most {
+        let (reason, sentence) = if seen.crowded > most.max(seen.overslept) {
+            let what = format!(
+                "{} of {all} due times of the last {within} were missed, because probes waited for their turn: at most {} of \
+                 each thread may be in their first moments, which is probe.young_limit ({rule}); usually {CROWDED}",
+                seen.crowded, self.young_limit
+            );
+            (Reason::LocalResources, what)
+        } else if seen.overslept > most {
             let what = format!(
                 "{} of {all} due times of the last {within} were missed, because nothing of skypunch ran ({rule}); \
                  usually {OVERSLEPT}",
@@ -205,7 +220,7 @@ mod tests {
 
     /// Windows of (ended, network, overslept) one after the other: F(ail), P(ass), ? (between), - (not closed).
     fn judged(windows: &[(u64, u64, u64)]) -> String {
-        let mut watch = Watch::new(MonitorRule::default(), Mono(0));
+        let mut watch = Watch::new(MonitorRule::default(), 256, Mono(0));
         let mut totals = Totals::default();
         let windows = windows.iter().zip(1u64..);
         let letter = |((ended, network, overslept), n): (&(u64, u64, u64), u64)| {
@@ -232,14 +247,14 @@ mod tests {
     #[test]
     fn few_probes_make_a_window_longer() {
         assert_eq!(judged(&[(1, 1, 0), (1, 1, 0), (1, 1, 0), (0, 0, 0), (2, 0, 0), (1, 0, 0)]), "--F--P");
-        let mut watch = Watch::new(MonitorRule::default(), Mono(0));
+        let mut watch = Watch::new(MonitorRule::default(), 256, Mono(0));
         let many = Totals { ended: 1000, network: 1000, ..Totals::default() };
         assert_eq!(watch.look(Mono(WINDOW_US - 1), many, None), None, "not before its time");
     }
 
     #[test]
     fn what_is_said_names_the_reason_an_example_the_cause_once_and_the_limit() {
-        let mut watch = Watch::new(MonitorRule::default(), Mono(0));
+        let mut watch = Watch::new(MonitorRule::default(), 256, Mono(0));
         let seen = Totals { ended: 8, network: 7, resources: 1, ..Totals::default() };
         let example = "resolving x: no name server answered; usually this machine is lost";
         let said = watch.look(Mono(WINDOW_US), seen, Some(example)).unwrap();
@@ -254,6 +269,15 @@ mod tests {
         let said = watch.look(Mono(2 * WINDOW_US), seen, Some(example)).unwrap();
         assert_eq!(said.reason, Some(Reason::LocalResources));
         assert!(said.description.starts_with("60 of 61 due times"), "{}", said.description);
+        let seen = Totals { crowded: 70, ended: 39, ..seen };
+        let said = watch.look(Mono(3 * WINDOW_US), seen, Some(example)).unwrap();
+        assert_eq!((said.verdict, said.reason), (Verdict::Fail, Some(Reason::LocalResources)));
+        assert_eq!(
+            said.description,
+            "70 of 100 due times of the last 10s were missed, because probes waited for their turn: at most 256 of each thread \
+             may be in their first moments, which is probe.young_limit (told from monitor.share = 20 of 100 on); usually more \
+             targets are watched than the processors of this machine can probe"
+        );
     }
 
     #[test]

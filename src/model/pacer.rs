@@ -18,8 +18,13 @@ pub struct Pacer {
     next: Mono,
     running: Running,
     waiting: Option<Mono>,
+    /// The due time of the running probe.
+    due: Mono,
+    /// Due times that the running probe has kept from being served.
+    kept_out: u64,
     missed: u64,
     overslept: u64,
+    crowded: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +46,17 @@ impl Pacer {
     /// Goes on where an earlier one stopped: due times since `next` that have passed will be counted.
     #[must_use]
     pub fn resume(schedule: Schedule, next: Mono) -> Pacer {
-        Pacer { schedule, next, running: Running::No, waiting: None, missed: 0, overslept: 0 }
+        Pacer {
+            schedule,
+            next,
+            running: Running::No,
+            waiting: None,
+            due: Mono(0),
+            kept_out: 0,
+            missed: 0,
+            overslept: 0,
+            crowded: 0,
+        }
     }
 
     /// When to wake up next.
@@ -70,27 +85,37 @@ impl Pacer {
         self.overslept += overslept;
         self.next = self.schedule.first_after(latest);
         if self.running == Running::No {
-            self.running = Running::Scheduled;
-            Some(latest)
+            Some(self.begin(latest))
         } else {
             if self.waiting.replace(latest).is_some() {
                 self.missed += 1;
+                self.kept_out += 1;
             }
             None
         }
     }
 
-    /// The running probe has ended. Gives the due time that has waited for it, to be started now, unless it is more than
-    /// half a frequency late: a target that always runs into its deadline would never be on time again.
-    pub fn finished(&mut self, now: Mono) -> Option<Mono> {
-        self.running = Running::No;
-        let due = self.waiting.take()?;
-        if now.since(due) > self.schedule.frequency() / 2 {
-            self.missed += 1;
-            return None;
+    fn begin(&mut self, due: Mono) -> Mono {
+        (self.running, self.due, self.kept_out) = (Running::Scheduled, due, 0);
+        due
+    }
+
+    /// The running probe, which had its turn at `started`, has ended. Gives the due time that has waited for it, to be
+    /// started now, unless it is more than half a frequency late: a target that always runs into its deadline would never
+    /// be on time again.
+    pub fn finished(&mut self, started: Mono, now: Mono) -> Option<Mono> {
+        let was = std::mem::replace(&mut self.running, Running::No);
+        let waited = self.waiting.take();
+        let too_late = waited.is_some_and(|due| now.since(due) > self.schedule.frequency() / 2);
+        self.missed += u64::from(too_late);
+        self.kept_out += u64::from(too_late);
+        if was == Running::Scheduled && self.kept_out > 0 {
+            // What went by while it waited for its turn is not its doing.
+            let (from, to) = (self.schedule.first_after(self.due), self.schedule.first_after(started));
+            self.crowded += self.schedule.rungs(from, to).min(self.kept_out);
         }
-        self.running = Running::Scheduled;
-        Some(due)
+        self.kept_out = 0;
+        waited.filter(|_| !too_late).map(|due| self.begin(due))
     }
 
     /// The target is stopped: what runs or waits will not be finished.
@@ -111,8 +136,13 @@ impl Pacer {
         std::mem::take(&mut self.missed)
     }
 
-    /// Those of the missed due times, since the last call, at which nothing of ours ran; the others are missed because the
-    /// probe before took so long.
+    /// Those of the missed due times, since the last call, at which the probe before had not had its turn yet.
+    pub fn take_crowded(&mut self) -> u64 {
+        std::mem::take(&mut self.crowded)
+    }
+
+    /// Those of the missed due times, since the last call, at which nothing of ours ran; all others but those that were
+    /// crowded out are missed because the probe before took so long.
     pub fn take_overslept(&mut self) -> u64 {
         std::mem::take(&mut self.overslept)
     }
@@ -141,7 +171,8 @@ mod tests {
                 now = Mono(now.0 + pass);
                 let due = if finish && running {
                     running = false;
-                    pacer.finished(now)
+                    let begun = last.unwrap_or(now);
+                    pacer.finished(Mono(begun.0 + (now.0 - begun.0) / 2), now)
                 } else {
                     pacer.wake(now)
                 };
@@ -158,6 +189,7 @@ mod tests {
             pacer.abandon();
             // `abandon` gives up the running one, which was started.
             let missed = pacer.take_missed() - u64::from(before);
+            prop_assert!(pacer.take_overslept() + pacer.take_crowded() <= missed, "more than there are");
             prop_assert_eq!(started + missed, schedule.rungs(first, pacer.next()));
         }
     }
@@ -181,7 +213,7 @@ mod tests {
         let first = pacer.next();
         assert!(pacer.start_extra());
         assert_eq!(pacer.wake(first), None);
-        assert_eq!(pacer.finished(Mono(first.0 + 600_000)), None);
+        assert_eq!(pacer.finished(first, Mono(first.0 + 600_000)), None);
         assert_eq!(pacer.take_missed(), 1);
         assert_eq!(pacer.wake(pacer.next()), Some(Mono(first.0 + 1_000_000)));
     }
@@ -194,9 +226,27 @@ mod tests {
         for _ in 0..10 {
             let at = pacer.next();
             if pacer.wake(at).is_none() {
-                assert_eq!(pacer.finished(at), Some(at));
+                assert_eq!(pacer.finished(at, at), Some(at));
             }
         }
         assert_eq!(pacer.take_missed(), 0);
+    }
+
+    #[test]
+    fn what_goes_by_while_a_probe_waits_for_its_turn_is_crowded_out() {
+        let schedule = Schedule::new(TargetId(1), Duration::from_secs(1), 0);
+        let seconds = |from: Mono, n: u64| Mono(from.0 + n * 1_000_000);
+        for (turn, crowded) in [(0, 0), (1, 1), (3, 3), (5, 4)] {
+            let mut pacer = Pacer::new(schedule, Mono(0));
+            let first = pacer.next();
+            assert_eq!(pacer.wake(first), Some(first));
+            for n in 1..=5 {
+                assert_eq!(pacer.wake(seconds(first, n)), None);
+            }
+            // The last one is served; whatever went by after its turn is the target's doing.
+            let end = Mono(seconds(first, 5).0 + 100_000);
+            assert_eq!(pacer.finished(seconds(first, turn), end), Some(seconds(first, 5)));
+            assert_eq!((pacer.take_missed(), pacer.take_crowded(), pacer.take_overslept()), (4, crowded, 0), "{turn}");
+        }
     }
 }

@@ -140,6 +140,27 @@ impl Batch {
         batch
     }
 
+    /// This one and the next of its writer as one, under the later number: the later state of each target, the sum of the
+    /// deltas.
+    #[must_use]
+    pub fn join(mut self, next: Batch) -> Batch {
+        self.number = next.number;
+        self.results.extend(next.results);
+        self.incidents.extend(next.incidents);
+        let place: HashMap<SubjectId, usize> = self.statuses.iter().enumerate().map(|(i, s)| (s.subject, i)).collect();
+        for status in next.statuses {
+            match place.get(&status.subject) {
+                Some(&i) => {
+                    let known = &mut self.statuses[i];
+                    known.delta.add(&status.delta);
+                    known.state = status.state;
+                }
+                None => self.statuses.push(status),
+            }
+        }
+        self
+    }
+
     /// Nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -129,6 +129,9 @@ fn internal_when_a_probe_panics_and_a_restart_that_touches_no_other() {
         assert_eq!(world.verdicts(1)[0], Verdict::Unknown);
         let first = world.records(1)[0].result.clone().unwrap();
         assert_eq!(first.reason, Some(Reason::Internal));
+        // The words of a panic may hold anything, a secret too: none of them goes on.
+        let told = format!("{:?} {first:?}", world.board.get(TargetId(1)).unwrap().lock().state);
+        assert!(told.contains("the probe panicked") && !told.contains("says so"), "{told}");
         assert!(world.records(1).iter().all(|r| r.incident.is_none()), "our own trouble opens no incident");
         world.script(1, pass());
         world.until("the restart", |w| w.verdicts(1).contains(&Verdict::Pass)).await;

@@ -106,6 +106,7 @@ fn vitals(s: &Status) -> Vitals {
         running: s.state == RunState::Running,
         state: s.state.as_str().to_owned(),
         late_p99_us: s.probes.lateness_us.p99,
+        young_limit: s.probes.young_limit,
         lately: (s.probes.started_lately, s.probes.missed_lately),
         queue: (s.persistence.queued, s.persistence.queue_size),
         spool: (s.persistence.spooled_bytes, s.persistence.spool_max_bytes),

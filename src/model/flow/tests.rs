@@ -1,4 +1,11 @@
 use super::*;
+use crate::model::outcome::Phases;
+use crate::model::reason::Verdict;
+use crate::model::record::ResultRecord;
+use crate::model::state::{Counters, TargetState};
+use crate::model::subject::SubjectId;
+use crate::model::target::TargetId;
+use crate::model::time::UtcMs;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +30,7 @@ impl World {
         if batch.number > self.mark {
             let early = self.transitions.first().is_some_and(|n| *n <= batch.number);
             assert!(!early, "the main database alone knows a transition of {}", batch.number);
-            assert_eq!(batch.number, self.mark + 1, "a hole or the wrong order");
-            self.main.push(batch.number);
+            self.main.extend(batch.results.iter().map(|r| r.id));
             self.mark = batch.number;
         }
     }
@@ -87,6 +93,34 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
+/// A batch with one result of this id, or none, and statuses that count one pass.
+fn enqueue(flow: &mut Flow, id: i64, subjects: &[i64]) {
+    let result = ResultRecord {
+        id,
+        target_id: TargetId(1),
+        due_at: UtcMs(0),
+        started_at: UtcMs(0),
+        lateness_us: 0,
+        verdict: Verdict::Pass,
+        reason: None,
+        description: None,
+        status_code: None,
+        latency_us: 0,
+        phases: Phases::default(),
+        body_bytes: 0,
+        incident_id: None,
+    };
+    let status = |id: &i64| StatusRecord {
+        subject: SubjectId(*id),
+        state: TargetState::default(),
+        delta: Counters { pass_count: 1, ..Counters::default() },
+    };
+    let number = flow.next_number();
+    let results = if id > 0 { vec![result] } else { Vec::new() };
+    let statuses = subjects.iter().map(status).collect();
+    flow.enqueue(Batch { writer: 1, number, results, statuses, ..Batch::default() });
+}
+
 /// One that the next batch will hold.
 fn transition(flow: &mut Flow) {
     let status = StatusRecord {
@@ -115,8 +149,7 @@ proptest! {
             match event {
                 Happens::Batch => {
                     made += 1;
-                    let number = flow.next_number();
-                    flow.enqueue(Batch { writer: 1, number, ..Batch::default() });
+                    enqueue(&mut flow, made, &[]);
                 }
                 Happens::Transition => {
                     world.transitions.insert(flow.next_number());
@@ -145,6 +178,36 @@ proptest! {
         prop_assert_eq!(&world.main, &(1..=made).collect::<Vec<_>>());
         prop_assert!(flow.is_safe() && flow.is_settled() && !flow.spooling() && world.spool.is_empty());
     }
+}
+
+#[test]
+fn while_neither_database_takes_anything_memory_grows_by_no_status() {
+    let mut flow = Flow::new(1, true);
+    // What is left out has no result and is counted all the same: 7 of 20 targets in each flush, for hours.
+    for flush in 0..100_000 {
+        let subjects: Vec<i64> = (0..7).map(|i| 1 + (flush * 7 + i) % 20).collect();
+        enqueue(&mut flow, 0, &subjects);
+        if let Some(LocalWork::Push(_)) = flow.next_local(Mono(flush.unsigned_abs() * 200_000)) {
+            flow.local_done(LocalDone::Failed, Mono(flush.unsigned_abs() * 200_000));
+        }
+    }
+    let statuses: usize = flow.queue.iter().map(|b| b.statuses.len()).sum();
+    assert!(statuses <= MANY * 7 + 3 * 20, "{statuses} statuses of 20 targets in {} batches", flow.queue.len());
+    let counted: i64 = flow.queue.iter().flat_map(|b| &b.statuses).map(|s| s.delta.pass_count).sum();
+    assert_eq!(counted, 700_000, "what is counted stays");
+    assert!(flow.queue.iter().is_sorted_by(|a, b| a.number < b.number));
+    assert_eq!(flow.queue.back().map(|b| b.number), Some(100_000));
+    // Results are joined to a bound: one transaction must not hold all of an outage.
+    for id in 1..=20_000 {
+        enqueue(&mut flow, id, &[1]);
+    }
+    assert!(flow.queue.iter().all(|b| b.results.len() <= MAX_JOINED), "a batch is too large");
+    assert_eq!(flow.results_in_memory(), 20_000);
+    // One that is on its way to state.db is nowhere else.
+    while !matches!(flow.next_local(Mono(u64::MAX / 2)), Some(LocalWork::Push(b)) if !b.results.is_empty()) {
+        flow.local_done(LocalDone::Done, Mono(u64::MAX / 2));
+    }
+    assert_eq!(flow.results_in_memory(), 20_000);
 }
 
 #[test]

@@ -8,8 +8,6 @@
 //!             failures, statuses and incidents are never dropped
 //! ```
 
-use std::collections::HashMap;
-
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 
@@ -17,7 +15,6 @@ use super::schema::spool;
 use super::{StateDb, codec};
 use crate::model::reason::Verdict;
 use crate::model::record::Batch;
-use crate::model::subject::SubjectId;
 use crate::store::StoreError;
 
 /// Neighbours are joined up to this size together, about 100,000 statuses: still one transaction of a sane size.
@@ -198,7 +195,7 @@ fn append(c: &mut SqliteConnection, size: &mut SpoolSize, batch: &Batch) -> Resu
     if front == Some(last.seq) || last.writer != batch.writer || last.bytes > MAX_APPENDED {
         return Ok(false);
     }
-    let joined = join(read(c, last.seq)?, batch.clone());
+    let joined = read(c, last.seq)?.join(batch.clone());
     size.bytes = (size.bytes + insert(c, Some(last.seq), &joined)?).saturating_sub(unsigned(last.bytes));
     size.results += batch.results.len() as u64;
     Ok(true)
@@ -233,30 +230,11 @@ fn make_room(c: &mut SqliteConnection, size: &mut SpoolSize) -> Result<bool, Sto
     // The smallest first: each byte is written again only a few times.
     let Some(pair) = rows.windows(2).filter(joinable).min_by_key(together) else { return Ok(false) };
     let (first, second) = (&pair[0], &pair[1]);
-    let joined = join(read(c, first.seq)?, read(c, second.seq)?);
+    let joined = read(c, first.seq)?.join(read(c, second.seq)?);
     diesel::delete(spool::table.find(first.seq)).execute(c)?;
     let before = size.bytes;
     let after = size.bytes + insert(c, Some(second.seq), &joined)?;
     size.bytes = after.saturating_sub(unsigned(first.bytes + second.bytes));
     size.batches -= 1;
     Ok(size.bytes < before)
-}
-
-/// Two batches of one writer as one, under the later number: the later state of each target, the sum of the deltas.
-fn join(mut first: Batch, second: Batch) -> Batch {
-    first.number = second.number;
-    first.results.extend(second.results);
-    first.incidents.extend(second.incidents);
-    let place: HashMap<SubjectId, usize> = first.statuses.iter().enumerate().map(|(i, s)| (s.subject, i)).collect();
-    for status in second.statuses {
-        match place.get(&status.subject) {
-            Some(&i) => {
-                let known = &mut first.statuses[i];
-                known.delta.add(&status.delta);
-                known.state = status.state;
-            }
-            None => first.statuses.push(status),
-        }
-    }
-    first
 }
