@@ -1,5 +1,8 @@
 //! Every secret of a full configuration is a canary: a text that stands nowhere else. Everything fails, every server gives
 //! back what it was sent, and then everything that the daemon has shown or written is searched, in each encoding.
+//!
+//! What a panic shows is not here: no server can make one. `app::panics` holds that its words stay hidden in the log, and
+//! `actors::internal_when_a_probe_panics_…` that none of them becomes part of a result.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -8,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::api;
+use super::canary_outputs::{TargetsFiles, Watch, look_at_the_log};
 use super::canary_search::{BASIC, CANARIES, DATABASE, Leaks, found};
 use super::canary_world::{World, setup};
 use super::database::{Database, Kind};
@@ -78,7 +82,13 @@ fn look_at_tcp(leaks: &mut Leaks, setup: &Setup) {
     }
 }
 
-fn look_at_the_tool(leaks: &mut Leaks, daemon: &Daemon, setup: &Setup, world: &World) {
+fn look_at_the_tool(leaks: &mut Leaks, daemon: &Daemon, setup: &Setup, world: &World, files: &TargetsFiles) {
+    let export = Command::new(env!("CARGO_BIN_EXE_skypunchctl"))
+        .args(["--socket", setup.socket.to_str().unwrap(), "export", &files.exported])
+        .output()
+        .unwrap();
+    assert!(export.status.success(), "{export:?}");
+    leaks.look("the exported file", std::fs::read(&files.exported).unwrap());
     let config = setup.config.to_str().unwrap();
     let mut commands: Vec<Vec<&str>> = vec![
         vec!["status"],
@@ -87,6 +97,11 @@ fn look_at_the_tool(leaks: &mut Leaks, daemon: &Daemon, setup: &Setup, world: &W
         vec!["credentials"],
         vec!["incidents"],
         vec!["export"],
+        vec!["apply", &files.changed, "--plan"],
+        vec!["apply", &files.wrong, "--plan"],
+        vec!["apply", &files.torn, "--plan"],
+        vec!["apply", &files.changed],
+        vec!["apply", &files.exported],
         vec!["reload"],
         vec!["doctor", "--config", config],
     ];
@@ -105,7 +120,13 @@ fn look_at_the_tool(leaks: &mut Leaks, daemon: &Daemon, setup: &Setup, world: &W
             let mut tool = Command::new(env!("CARGO_BIN_EXE_skypunchctl"));
             tool.args(["--socket", setup.socket.to_str().unwrap(), "--output", output]).args(&command);
             let said = tool.env_clear().envs(setup.environment.iter().cloned()).output().unwrap();
+            let ended = said.status.code();
             leaks.look(&format!("skypunchctl {command:?} {output}"), [said.stdout, said.stderr].concat());
+            // What is exported holds the rows that are wrong as they are: `apply` says so of some.
+            if command[0] == "apply" && command[1] != files.exported {
+                let is_wrong = command[1] != files.changed;
+                assert_eq!(ended, Some(if is_wrong { 2 } else { 0 }), "{command:?}: {}", leaks.0.join("\n"));
+            }
         }
     }
     let mut check = Command::new(env!("CARGO_BIN_EXE_skypunch"));
@@ -263,8 +284,10 @@ fn no_canary_appears_where_it_does_not_belong(place: &Place) {
         .all(|who| is_there(who))
     });
     let mut leaks = Leaks::default();
+    let watches = ["table", "json"].map(|output| Watch::begin(place, &setup, output));
     look_at_the_api(&mut leaks, &daemon, &world);
-    look_at_the_tool(&mut leaks, &daemon, &setup, &world);
+    look_at_the_tool(&mut leaks, &daemon, &setup, &world, &TargetsFiles::write(place, &world));
+    watches.into_iter().for_each(|watch| watch.look(&mut leaks));
     look_at_tcp(&mut leaks, &setup);
     look_at_the_backup(&mut leaks, &daemon);
     look_at_the_process(&mut leaks, &daemon);
@@ -283,11 +306,14 @@ fn no_canary_appears_where_it_does_not_belong(place: &Place) {
     daemon.signal(Signal::ABORT);
     let status = daemon.wait(SOON);
     assert!(status.signal() == Some(6) && !status.core_dumped(), "{status}");
-    // Again, from what it remembers; then in order.
-    let mut daemon = setup.start();
-    daemon.terminate();
+    // Again, from what it remembers, in each format of the log; then in order.
+    let log = daemon.log();
+    assert!(log.contains("basic-reason"), "{log}");
+    leaks.look("the log", log);
+    for format in ["compact", "json", "journald"] {
+        look_at_the_log(&mut leaks, place, &setup, format);
+    }
     look_at_the_databases(&mut leaks, place, &setup);
-    leaks.look("the log", daemon.log());
     refused_by_the_database(&mut leaks, place, &setup);
     // Whatever else lies in the state folder.
     for entry in std::fs::read_dir(&setup.state).unwrap().map(Result::unwrap) {

@@ -8,7 +8,8 @@ use super::harness::{Place, Setup, file};
 /// The servers around the daemon, and what it knows of.
 pub struct World {
     pub sent: Sent,
-    echo: u16,
+    /// The origin's port.
+    pub echo: u16,
     keystone: u16,
     /// Kind and name of each definition.
     pub names: Vec<(&'static str, &'static str)>,
@@ -19,6 +20,15 @@ impl World {
         let sent = Sent::default();
         let (echo, keystone) = (servers::echo("origin", &sent), servers::keystone(CANARIES[13], &sent));
         World { sent, echo, keystone, names: Vec::new() }
+    }
+
+    /// Params of a login at this path of the identity service.
+    pub fn login(&self, path: &str, password: &str) -> String {
+        format!(
+            "auth_url=http://127.0.0.1:{}{path},username=probe,user_domain_name=D,password={password},project_name=p,\
+             project_domain_name=D",
+            self.keystone
+        )
     }
 
     /// Definitions as people write them, with everything that can be secret.

@@ -13,6 +13,8 @@ use super::telling::{Receiver, add, in_force, notifier};
 use crate::certificates::{self_signed, with_subject};
 use crate::misbehaving as peer;
 
+on_both!(what_a_server_says_reaches_no_terminal_log_or_mail_raw, what_has_no_end_costs_bounded_memory);
+
 /// Each way to a terminal's heart: CSI by ESC and by C1, a title, a bell, DEL, text that runs backwards, a new line.
 const JUNK: &str = "\u{1b}[31mred\u{9b}2J\u{1b}]0;owned\u{7}\u{7f}\u{202e}txt\u{2028}";
 
@@ -50,9 +52,7 @@ fn target(place: &Place, name: &str, url: &str) {
     ));
 }
 
-#[test]
-fn what_a_server_says_reaches_no_terminal_log_or_mail_raw() {
-    let place = &Place::new();
+fn what_a_server_says_reaches_no_terminal_log_or_mail_raw(place: &Place) {
     let head = |start: &[u8]| [start, JUNK.as_bytes(), b" \xfc\xe4\xff\r\n"].concat();
     let reason = peer::says([head(b"HTTP/1.1 503 ").as_slice(), b"\r\n"].concat());
     let latin = peer::says(b"HTTP/1.1 503 \xfc\xe4 \xc2\x9b2J\xe2\x80\xae\xff\r\n\r\n");
@@ -165,9 +165,7 @@ fn memory(daemon: &Daemon, what: &str) -> i64 {
 /// What all of them together may cost, beside what the daemon needs for itself: far less than one of them would take.
 const MOST_KIB: i64 = 48 * 1024;
 
-#[test]
-fn what_has_no_end_costs_bounded_memory() {
-    let place = &Place::new();
+fn what_has_no_end_costs_bounded_memory(place: &Place) {
     let origin = Origin::start();
     let daemon = place.start();
     // Its deadline is as long as its frequency: what is looked at is no race.

@@ -198,11 +198,11 @@ fn setup(w: &World) -> Setup {
     Setup { database, ..w.place.setup() }.extra(&grace)
 }
 
-fn kept(daemon: &Daemon) -> serde_json::Value {
+pub(super) fn kept(daemon: &Daemon) -> serde_json::Value {
     daemon.status()["persistence"].clone()
 }
 
-fn wait_drained(daemon: &Daemon) {
+pub(super) fn wait_drained(daemon: &Daemon) {
     let clock = Clock::system();
     let begun = clock.now();
     wait_until("what was spooled is written", SOON * 4, || {
@@ -214,10 +214,10 @@ fn wait_drained(daemon: &Daemon) {
     });
 }
 
-/// Probing goes on while it is broken, and no target looks down.
-fn assert_probes_on(daemon: &Daemon, origin: &Origin, state: &State) {
+/// Probing goes on while it is broken, and no target looks down. `takes`: results get through, slowly.
+pub(super) fn assert_probes_on(daemon: &Daemon, origin: &Origin, takes: bool) {
     let before = origin.total();
-    if state.takes {
+    if takes {
         wait_until("results wait", SOON, || number(&kept(daemon), "spooled_results") > 0);
     } else {
         // A full disk has room for a while.
@@ -247,7 +247,7 @@ fn survives(state: &State) {
     w.root(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES {}", rows.join(",")));
     wait_until("results are written", SOON, || number(&kept(&daemon), "written") >= 200);
     (state.breaks)(&mut w);
-    assert_probes_on(&daemon, &origin, state);
+    assert_probes_on(&daemon, &origin, state.takes);
     (state.mends)(&mut w);
     wait_drained(&daemon);
     // At the stop.
@@ -270,7 +270,7 @@ fn survives(state: &State) {
                 assert!(daemon.is_alive(), "it has ended");
                 daemon.try_request("GET", "/v1/status", None).is_ok_and(|a| a.json()["state"] == json!("running"))
             });
-            assert_probes_on(&daemon, &origin, state);
+            assert_probes_on(&daemon, &origin, state.takes);
             (state.mends)(&mut w);
             daemon
         }

@@ -14,7 +14,7 @@ use super::origin::{Answer, Origin};
 use super::refused::{Mount, assert_calm, assert_refused, picture};
 
 /// A place whose main database lies in this folder of it.
-fn place_with_main_in(folder: &str) -> Place {
+pub(super) fn place_with_main_in(folder: &str) -> Place {
     let mut place = Place::new();
     place.db = Database::Sqlite(place.path(folder).join("main.db"));
     place
