@@ -63,7 +63,8 @@ impl Reader {
 
     /// The known keys of the file; the others become problems.
     fn read_file(&mut self, path: &Path, text: &str) -> Result<config::Map<String, config::Value>, SettingsError> {
-        let line_of = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        let breaks: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+        let line_of = |at: usize| breaks.partition_point(|b| *b < at) + 1;
         let syntax = |e: &toml::de::Error| {
             let at = e.span().map_or(0, |s| s.start);
             let line_start = text.get(..at).unwrap_or_default().rfind('\n').map_or(0, |i| i + 1);

@@ -1,11 +1,15 @@
 //! Messages about targets whose servers say whatever they like: the subject, both parts and the mail itself.
 
+use std::sync::LazyLock;
+
 use super::input::Fields;
 use super::judge;
 use crate::model::message::{Difference, Item, Message};
 use crate::model::text::is_hidden;
 use crate::model::time::UtcMs;
 use crate::notify::mail::{composed, render, samples};
+
+static SAMPLES: LazyLock<Vec<Message>> = LazyLock::new(samples::all);
 
 /// A message that says what `fields` say.
 pub fn message(fields: &mut Fields<'_>, samples: &[Message], mark: &str) -> Message {
@@ -41,7 +45,7 @@ pub fn run(data: &[u8]) {
     let mut fields = Fields::of(data);
     let now = UtcMs(fields.number());
     // No part of a mark can come through where markup is escaped.
-    let message = message(&mut fields, &samples::all(), "<q>");
+    let message = message(&mut fields, &SAMPLES, "<q>");
     let own: Vec<(String, String)> = fields.option().map(|t| ("text".to_owned(), t)).into_iter().collect();
     let rendered = render(&message, &own, now);
     judge::line(&rendered.subject);

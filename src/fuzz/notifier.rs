@@ -14,14 +14,14 @@ use crate::secret::Secret;
 /// All types.
 pub static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| with_mail(Catalogue::load(None).0));
 
+/// Their names.
+static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| CATALOGUE.describe().into_iter().map(|i| i.name).collect());
+
 pub fn run(data: &[u8]) {
     let mut fields = Fields::of(data);
     let kind = fields.text();
     let kind = match kind.parse::<usize>() {
-        Ok(n) => {
-            let all = CATALOGUE.describe();
-            all[n % all.len()].name.clone()
-        }
+        Ok(n) => NAMES[n % NAMES.len()].clone(),
         Err(_) => kind,
     };
     let definition = NotifierDefinition {

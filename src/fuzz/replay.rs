@@ -66,6 +66,24 @@ fn every_body_has_a_small_corpus_and_every_corpus_a_body() {
     }
 }
 
+/// The fuzzer is built with `--locked`, by hand: a dependency that came meanwhile must not be what is found first.
+#[test]
+fn the_fuzzer_is_locked_to_the_dependencies_of_today() {
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        toml::from_str::<toml::Table>(&text).unwrap()
+    };
+    let (manifest, lock) = (read("Cargo.toml"), read("tests/fuzz/Cargo.lock"));
+    let packages = lock["package"].as_array().unwrap();
+    let own = packages.iter().find(|p| p["name"].as_str() == Some("skypunch")).unwrap();
+    assert_eq!(own["version"], manifest["package"]["version"]);
+    let locked = own["dependencies"].as_array().unwrap().iter();
+    // Where there are several versions of one, the version stands behind the name.
+    let locked: BTreeSet<&str> = locked.filter_map(|d| d.as_str().unwrap().split(' ').next()).collect();
+    let wanted: BTreeSet<&str> = manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(locked, wanted, "run `cargo update --workspace --manifest-path tests/fuzz/Cargo.toml`");
+}
+
 #[test]
 fn every_file_of_the_corpus_passes() {
     none_failed(BODIES.iter().flat_map(|body| {

@@ -14,23 +14,27 @@ use crate::notify::catalogue::{Input, Provider, Request, samples};
 /// A value of an answer that is kept is an id: longer than this it is not kept.
 const MOST_SAVED: usize = 4_096;
 
+static SAMPLES: LazyLock<Vec<Message>> = LazyLock::new(samples::messages);
+
+/// All providers, by name.
+static PROVIDERS: LazyLock<Vec<&Provider>> =
+    LazyLock::new(|| CATALOGUE.describe().iter().filter_map(|i| CATALOGUE.get(&i.name)).collect());
+
 /// A message of the usual kind.
 pub fn sample() -> &'static Message {
-    static SAMPLES: LazyLock<Vec<Message>> = LazyLock::new(samples::messages);
     &SAMPLES[0]
 }
 
 pub fn run(data: &[u8]) {
     let mut fields = Fields::of(data);
     let n = fields.number().unsigned_abs() as usize;
-    let providers: Vec<&Provider> = CATALOGUE.describe().iter().filter_map(|i| CATALOGUE.get(&i.name)).collect();
-    let provider = providers[n % providers.len()];
+    let provider = PROVIDERS[n % PROVIDERS.len()];
     let (address, params, _, mut secrets) = provider.tried();
     // What is short or a usual word is no secret that can be told from other text.
     secrets.retain(|s| s.len() >= 12);
     let echoed = secrets.first().map_or("~", String::as_str);
     let (status, after, body) = (fields.number(), fields.number(), fields.text().replace('~', echoed));
-    let message = super::mail::message(&mut fields, &samples::messages(), "");
+    let message = super::mail::message(&mut fields, &SAMPLES, "");
     let mut saved = Vec::new();
     // The second time with what the server's answer to the first left behind.
     for _ in 0..2 {

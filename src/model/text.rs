@@ -50,11 +50,15 @@ pub fn quoted(s: &str) -> String {
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
+    let long = word.chars().count();
+    let most = |k: &str| 1 + k.len().min(word.len()) / 3;
     known
         .into_iter()
+        // To compare costs the product of both lengths: what is far longer or shorter is far away without that.
+        .filter(|k| k.chars().count().abs_diff(long) <= most(k))
         .map(|k| (strsim::damerau_levenshtein(&word, &k.to_lowercase()), k))
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, k)| *distance <= 1 + k.len().min(word.len()) / 3)
+        .filter(|(distance, k)| *distance <= most(k))
         .map(|(_, k)| k)
 }
 

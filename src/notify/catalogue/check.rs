@@ -1,6 +1,7 @@
 //! Trying a file before it is used: every name that its templates take, and every event with the samples.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -12,6 +13,12 @@ use super::{FileProblem, Provider, engine, facts, samples, tree};
 use crate::model::definition::Problem;
 use crate::model::text::nearest;
 use crate::secret::Secret;
+
+/// The facts of all samples together.
+static KNOWN: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
+    let all = samples::messages();
+    all.iter().flat_map(facts::facts).map(|(name, value)| (name, Value::from(Serde(value)))).collect()
+});
 
 /// Address, params and saved values for a trial.
 pub(super) struct Trial {
@@ -142,11 +149,7 @@ impl Provider {
 
     /// Every name that a template may take from outside, with something in it.
     fn outside(&self) -> Value {
-        let mut all = BTreeMap::new();
-        for message in samples::messages() {
-            let known = facts::facts(&message).into_iter().map(|(name, value)| (name, Value::from(Serde(value))));
-            all.extend(known);
-        }
+        let mut all = KNOWN.clone();
         let names = |names: Vec<&str>| {
             Value::from(names.into_iter().map(|n| (n.to_owned(), Value::from(()))).collect::<BTreeMap<_, _>>())
         };

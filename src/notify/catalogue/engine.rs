@@ -71,13 +71,10 @@ pub(super) fn names(source: &str) -> Vec<String> {
             .compile_expression_owned(expression.to_owned())
             .map(|e| e.undeclared_variables(true))
             .unwrap_or_default(),
-        None => {
-            let mut scratch = environment();
-            match scratch.add_template_owned("raw", source.to_owned()) {
-                Ok(()) => scratch.get_template("raw").map(|t| t.undeclared_variables(true)).unwrap_or_default(),
-                Err(_) => return Vec::new(),
-            }
-        }
+        None => match ENVIRONMENT.template_from_named_str("raw", source) {
+            Ok(template) => template.undeclared_variables(true),
+            Err(_) => return Vec::new(),
+        },
     };
     let globals: Vec<&str> = ENVIRONMENT.globals().map(|(name, _)| name).collect();
     let mut names: Vec<String> = found.into_iter().filter(|n| !globals.contains(&n.as_str())).collect();

@@ -1,7 +1,8 @@
 //! Lines of a provider's file: a path as `send.json.blocks[0].text` to where it stands.
 
-use serde::de::Error as _;
-use toml::Spanned;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 use toml::de::{DeTable, DeValue};
 
 use super::FileProblem;
@@ -11,11 +12,20 @@ use super::FileProblem;
 pub(super) struct Source {
     pub(super) name: String,
     text: String,
+    /// Where its values stand; made when somebody asks, which at a start nobody does.
+    root: OnceLock<Places>,
+}
+
+/// The keys of a table or the elements of a list, each with the offset of its value.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    table: BTreeMap<String, (usize, Places)>,
+    list: Vec<(usize, Places)>,
 }
 
 impl Source {
     pub(super) fn new(name: &str, text: &str) -> Source {
-        Source { name: name.to_owned(), text: text.to_owned() }
+        Source { name: name.to_owned(), text: text.to_owned(), root: OnceLock::new() }
     }
 
     /// A problem with what stands at a path.
@@ -37,12 +47,12 @@ impl Source {
 
     /// Whether there is anything at a path.
     pub(super) fn has(&self, path: &str) -> bool {
-        self.find(path).is_ok()
+        self.find(path).is_some()
     }
 
     /// From 1; of a text of several lines, its first line.
     pub(super) fn line(&self, path: &str) -> Option<usize> {
-        let start = self.find(path).ok()?;
+        let start = self.find(path)?;
         let opens = ["\"\"\"\n", "'''\n"].iter().any(|quotes| self.text[start..].starts_with(quotes));
         Some(self.line_at(start) + usize::from(opens))
     }
@@ -51,35 +61,47 @@ impl Source {
         self.text.get(..offset).unwrap_or_default().matches('\n').count() + 1
     }
 
-    /// The offset of the value at a path; of the deepest part of the path that is there when the rest is not.
-    fn find(&self, path: &str) -> Result<usize, toml::de::Error> {
-        let root = DeTable::parse(&self.text)?;
-        let mut rest = path;
-        let mut at: Option<&Spanned<DeValue<'_>>> = None;
+    /// The offset of the value at a path.
+    fn find(&self, path: &str) -> Option<usize> {
+        let root = || DeTable::parse(&self.text).map(|root| Places::of_table(root.get_ref())).unwrap_or_default();
+        let (mut at, mut offset, mut rest) = (self.root.get_or_init(root), 0, path);
         while !rest.is_empty() {
-            let next = match at.map(Spanned::get_ref) {
-                None => step_into(root.get_ref(), rest),
-                Some(DeValue::Table(table)) => step_into(table, rest),
-                Some(DeValue::Array(list)) => rest
-                    .strip_prefix('[')
-                    .and_then(|r| r.split_once(']'))
-                    .and_then(|(i, r)| Some((list.get(i.parse::<usize>().ok()?)?, r))),
-                Some(_) => None,
-            };
-            let (value, after) = next.ok_or_else(|| toml::de::Error::custom("there is no such key"))?;
-            (at, rest) = (Some(value), after.strip_prefix('.').unwrap_or(after));
+            let ((start, below), after) = at.step_into(rest)?;
+            (at, offset, rest) = (below, *start, after.strip_prefix('.').unwrap_or(after));
         }
-        Ok(at.map_or(0, |v| v.span().start))
+        Some(offset)
     }
 }
 
-/// The longest key of a table with which a path begins (a key may hold dots itself), and what follows it.
-fn step_into<'a, 'i, 'p>(table: &'a DeTable<'i>, path: &'p str) -> Option<(&'a Spanned<DeValue<'i>>, &'p str)> {
-    let fits = table.iter().filter_map(|(key, value)| {
-        let rest = path.strip_prefix(key.get_ref().as_ref())?;
-        (rest.is_empty() || rest.starts_with(['.', '['])).then_some((key.get_ref().len(), value, rest))
-    });
-    fits.max_by_key(|(len, ..)| *len).map(|(_, value, rest)| (value, rest))
+impl Places {
+    fn of_table(table: &DeTable<'_>) -> Places {
+        let below = table.iter().map(|(key, value)| (key.get_ref().to_string(), Places::of(value)));
+        Places { table: below.collect(), list: Vec::new() }
+    }
+
+    fn of(value: &toml::Spanned<DeValue<'_>>) -> (usize, Places) {
+        let below = match value.get_ref() {
+            DeValue::Table(table) => Places::of_table(table),
+            DeValue::Array(list) => Places { table: BTreeMap::new(), list: list.iter().map(Places::of).collect() },
+            _ => Places::default(),
+        };
+        (value.span().start, below)
+    }
+
+    /// The element with which a path begins, or the longest such key (a key may hold dots itself), and what follows it.
+    fn step_into<'p>(&self, path: &'p str) -> Option<(&(usize, Places), &'p str)> {
+        let number = path.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        if let Some((element, rest)) =
+            number.and_then(|(i, rest)| Some((self.list.get(i.parse::<usize>().ok()?)?, rest)))
+        {
+            return Some((element, rest));
+        }
+        let fits = self.table.iter().filter_map(|(key, value)| {
+            let rest = path.strip_prefix(key.as_str())?;
+            (rest.is_empty() || rest.starts_with(['.', '['])).then_some((key.len(), value, rest))
+        });
+        fits.max_by_key(|(len, ..)| *len).map(|(_, value, rest)| (value, rest))
+    }
 }
 
 #[cfg(test)]
