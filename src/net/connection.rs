@@ -42,23 +42,20 @@ impl Connection {
         }
     }
 
-    /// What waits to be read, as far as the event loop has seen; does not wait. The kernel is asked only where something has
-    /// come: most kept connections are as they were.
+    /// What waits to be read; asks the kernel, does not wait.
     pub fn waiting(&mut self) -> Waiting {
-        let (mut byte, mut nobody) = ([0; 1], Context::from_waker(Waker::noop()));
-        if self.tcp().poll_read_ready(&mut nobody).is_ready() {
-            match rustix::net::recv(self.tcp(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return Waiting::End,
-                // In TLS too: what the session itself sends comes before the first answer as a rule.
-                Ok(_) => return Waiting::Bytes,
-                Err(Errno::AGAIN) => {}
-                Err(_) => return Waiting::Broken,
-            }
+        let mut byte = [0; 1];
+        match rustix::net::recv(self.tcp(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return Waiting::End,
+            // In TLS too: what the session itself sends comes before the first answer as a rule.
+            Ok(_) => return Waiting::Bytes,
+            Err(Errno::AGAIN) => {}
+            Err(_) => return Waiting::Broken,
         }
         let Connection::Tls(tls) = self else { return Waiting::Nothing };
         // What the session has read and nobody has taken yet.
         let mut buffer = ReadBuf::new(&mut byte);
-        match Pin::new(tls.as_mut()).poll_read(&mut nobody, &mut buffer) {
+        match Pin::new(tls.as_mut()).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
             Poll::Pending => Waiting::Nothing,
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => Waiting::End,
             Poll::Ready(Ok(())) => Waiting::Bytes,

@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::model::time::Mono;
 
 /// From one taking to the next: in a storm few turns take many. A single transition waits for nothing.
-pub const TURN: Duration = Duration::from_millis(250);
+pub const TURN: Duration = Duration::from_millis(100);
 /// Taken in the first turn, and at least in each.
-const LEAST: u64 = 100;
+const LEAST: u64 = 40;
 /// Taken at most in one turn, to bound what is in memory.
 const MOST: u64 = 5000;
 /// For so long a storm is left alone but for [`LEAST`].
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_storm_is_worked_off_in_the_same_time_by_quick_and_by_slow_turns() {
-        for turn in [250, 500] {
+        for turn in [100, 250, 500] {
             assert!((2500..=3250).contains(&worked_off(10_000, turn)), "{turn}: {}", worked_off(10_000, turn));
             assert!((4500..=5250).contains(&worked_off(30_000, turn)), "{turn}: {}", worked_off(30_000, turn));
         }
@@ -75,11 +75,11 @@ mod tests {
     #[test]
     fn what_is_few_is_taken_at_once_and_the_next_storm_begins_anew() {
         let mut portions = Portions::default();
-        assert_eq!(portions.next(Mono(0)), 100);
+        assert_eq!(portions.next(Mono(0)), 40);
         portions.took(3, false);
-        assert_eq!(portions.next(Mono(3_600_000_000)), 100);
-        portions.took(100, true);
-        assert_eq!(portions.next(Mono(3_602_000_000)), 4000 + 1000 - 100);
+        assert_eq!(portions.next(Mono(3_600_000_000)), 40);
+        portions.took(40, true);
+        assert_eq!(portions.next(Mono(3_602_000_000)), 4000 + 1000 - 40);
     }
 
     #[test]
