@@ -176,17 +176,16 @@ fn without_notifiers(options: &Options, clock: &Clock, origin: &mut Origin) -> O
 }
 
 fn worst(database: &mut crate::database::Database, storm: i64) -> Outcome<f64> {
-    let mut late: Vec<i64> = database.due_between(storm, storm + 2000)?.iter().map(|r| r.1).collect();
-    late.sort_unstable();
-    Ok(quantile(&late, 0.99) as f64 / 1000.0)
+    late_p99(database, storm, storm + 2000)
 }
 
 fn per_second(database: &mut crate::database::Database, from: i64, to: i64) -> Outcome<Vec<String>> {
-    let mut all = Vec::new();
-    for second in (from..to).step_by(1000) {
-        let mut late: Vec<i64> = database.due_between(second, second + 1000)?.iter().map(|r| r.1).collect();
-        late.sort_unstable();
-        all.push(format!("{:.1}", quantile(&late, 0.99) as f64 / 1000.0));
-    }
-    Ok(all)
+    (from..to).step_by(1000).map(|second| Ok(format!("{:.1}", late_p99(database, second, second + 1000)?))).collect()
+}
+
+/// In ms.
+fn late_p99(database: &mut crate::database::Database, from: i64, to: i64) -> Outcome<f64> {
+    let mut late: Vec<i64> = database.due_between(from, to)?.iter().map(|r| r.1).collect();
+    late.sort_unstable();
+    Ok(quantile(&late, 0.99) as f64 / 1000.0)
 }

@@ -11,7 +11,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,7 +30,7 @@ use super::refused_disk::fill;
 
 const TARGETS: i64 = 80;
 /// Of a stop; a daemon that cannot reach its database must not need it.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Between the daemon and its server; each packet to the server waits.
 struct Tap {
@@ -214,6 +214,26 @@ pub(super) fn wait_drained(daemon: &Daemon) {
     });
 }
 
+/// Stops it, which takes no longer than its grace.
+pub(super) fn stop_in_time(daemon: &mut Daemon) -> ExitStatus {
+    let clock = Clock::system();
+    let stopping = clock.now();
+    daemon.signal(Signal::TERM);
+    let ended = daemon.wait(GRACE + SOON);
+    assert!(clock.now().since(stopping) < GRACE + Duration::from_secs(3), "{:?}", clock.now().since(stopping));
+    ended
+}
+
+/// It starts, and runs although its database is not fit.
+pub(super) fn start_without_database(setup: &Setup) -> Daemon {
+    let mut daemon = setup.launch();
+    wait_until("it runs without its database", SOON * 2, || {
+        assert!(daemon.is_alive(), "it has ended");
+        daemon.try_request("GET", "/v1/status", None).is_ok_and(|a| a.json()["state"] == json!("running"))
+    });
+    daemon
+}
+
 /// Probing goes on while it is broken, and no target looks down. `takes`: results get through, slowly.
 pub(super) fn assert_probes_on(daemon: &Daemon, origin: &Origin, takes: bool) {
     let before = origin.total();
@@ -240,7 +260,7 @@ fn survives(state: &State) {
         "CREATE USER sky@'%' IDENTIFIED BY 'right'; GRANT ALL ON {name}.* TO sky@'%'; CREATE USER hog@'%'"
     ));
     w.root("DELETE FROM mysql.global_priv WHERE User = ''; FLUSH PRIVILEGES");
-    let (origin, clock, setup) = (Origin::start(), Clock::system(), setup(&w));
+    let (origin, setup) = (Origin::start(), setup(&w));
     // Under load.
     let mut daemon = setup.start();
     let rows: Vec<String> = (0..TARGETS).map(|i| format!("('t{i}', '{}', 500)", origin.url("/"))).collect();
@@ -252,10 +272,7 @@ fn survives(state: &State) {
     wait_drained(&daemon);
     // At the stop.
     (state.breaks)(&mut w);
-    let stopping = clock.now();
-    daemon.signal(Signal::TERM);
-    let ended = daemon.wait(GRACE + SOON);
-    assert!(clock.now().since(stopping) < GRACE + Duration::from_secs(3), "{:?}", clock.now().since(stopping));
+    let ended = stop_in_time(&mut daemon);
     assert!(ended.success(), "{ended}: {}", daemon.log());
     // At the start.
     let mut daemon = match state.refused {
@@ -265,11 +282,7 @@ fn survives(state: &State) {
             setup.start()
         }
         None => {
-            let mut daemon = setup.launch();
-            wait_until("it runs without its database", SOON * 2, || {
-                assert!(daemon.is_alive(), "it has ended");
-                daemon.try_request("GET", "/v1/status", None).is_ok_and(|a| a.json()["state"] == json!("running"))
-            });
+            let daemon = start_without_database(&setup);
             assert_probes_on(&daemon, &origin, state.takes);
             (state.mends)(&mut w);
             daemon

@@ -7,22 +7,17 @@
 //!  start: --break--> daemon starts from what was last known (or is refused), probes --mend--> all is written
 //! ```
 
-use std::time::Duration;
-
-use rustix::process::Signal;
 use serde_json::json;
-use skypunch::clock::Clock;
 
 use super::database::Lock;
 use super::harness::{Daemon, Place, SOON, Setup, number, wait_until};
 use super::ledger::{self, assert_rows};
 use super::origin::Origin;
-use super::outages::{assert_probes_on, kept, wait_drained};
+use super::outages::{GRACE, assert_probes_on, kept, start_without_database, stop_in_time, wait_drained};
 use super::refused::{Mount, assert_calm, assert_refused};
 use super::refused_disk::{fill, place_with_main_in};
 
 const TARGETS: i64 = 80;
-const GRACE: Duration = Duration::from_secs(5);
 
 struct World {
     /// Unmounted before its folder goes.
@@ -119,7 +114,7 @@ fn survives_at(state: &State, place: Place, disk: Option<Mount>) {
     let mut w = World { over: None, lock: None, disk, place };
     let grace = format!("[shutdown]\ngrace = \"{}s\"\n", GRACE.as_secs());
     let setup: Setup = w.place.setup().extra(&grace);
-    let (origin, clock) = (Origin::start(), Clock::system());
+    let origin = Origin::start();
     // Under load.
     let mut daemon = setup.start();
     let rows: Vec<String> = (0..TARGETS).map(|i| format!("('t{i}', '{}', 500)", origin.url("/"))).collect();
@@ -132,10 +127,7 @@ fn survives_at(state: &State, place: Place, disk: Option<Mount>) {
     wait_drained(&daemon);
     // At the stop.
     (state.breaks)(&mut w, Some(&daemon));
-    let stopping = clock.now();
-    daemon.signal(Signal::TERM);
-    let ended = daemon.wait(GRACE + SOON);
-    assert!(clock.now().since(stopping) < GRACE + Duration::from_secs(3), "{:?}", clock.now().since(stopping));
+    let ended = stop_in_time(&mut daemon);
     assert!(ended.success(), "{ended}: {}", daemon.log());
     // At the start.
     let mut daemon = match state.refused {
@@ -145,11 +137,7 @@ fn survives_at(state: &State, place: Place, disk: Option<Mount>) {
             setup.start()
         }
         None => {
-            let mut daemon = setup.launch();
-            wait_until("it runs without its database", SOON * 2, || {
-                assert!(daemon.is_alive(), "it has ended");
-                daemon.try_request("GET", "/v1/status", None).is_ok_and(|a| a.json()["state"] == json!("running"))
-            });
+            let daemon = start_without_database(&setup);
             assert_probes_on(&daemon, &origin, false);
             (state.mends)(&mut w);
             daemon
@@ -173,7 +161,7 @@ fn a_full_disk_under_both_files_at_the_stop_is_said_and_the_books_balance() {
     let disk = Mount::tmpfs(&place.path("disk"), "24m");
     let grace = format!("[shutdown]\ngrace = \"{}s\"\n", GRACE.as_secs());
     let setup = Setup { state: place.path("disk/state"), ..place.setup() }.extra(&grace);
-    let (origin, clock) = (Origin::start(), Clock::system());
+    let origin = Origin::start();
     let mut daemon = setup.start();
     let rows: Vec<String> = (0..TARGETS).map(|i| format!("('t{i}', '{}', 500)", origin.url("/"))).collect();
     place.db.sql(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES {}", rows.join(",")));
@@ -183,10 +171,7 @@ fn a_full_disk_under_both_files_at_the_stop_is_said_and_the_books_balance() {
         let status = daemon.status();
         status["persistence"]["state_db_error"].is_string() && number(&status["persistence"], "queued") > 200
     });
-    let stopping = clock.now();
-    daemon.signal(Signal::TERM);
-    let ended = daemon.wait(GRACE + SOON);
-    assert!(clock.now().since(stopping) < GRACE + Duration::from_secs(3), "{:?}", clock.now().since(stopping));
+    let ended = stop_in_time(&mut daemon);
     // What is in memory alone is lost, and that is no success.
     assert_eq!(ended.code(), Some(1), "{}", daemon.log());
     daemon.wait_one_line(&["stopped before everything was written", "the grace is over"]);
