@@ -112,6 +112,22 @@ impl Database {
         Ok(())
     }
 
+    /// From now on the database takes nothing of anybody else, until [`Database::release`].
+    pub fn hold(&mut self) -> Outcome<()> {
+        self.execute(match self.connection {
+            Client::Sqlite(_) => "BEGIN IMMEDIATE",
+            Client::Mysql(..) => "FLUSH TABLES WITH READ LOCK",
+        })
+    }
+
+    /// Ends [`Database::hold`].
+    pub fn release(&mut self) -> Outcome<()> {
+        self.execute(match self.connection {
+            Client::Sqlite(_) => "COMMIT",
+            Client::Mysql(..) => "UNLOCK TABLES",
+        })
+    }
+
     /// Rows of two integers, `a` and `b`.
     pub fn pairs(&mut self, sql: &str) -> Outcome<Vec<(i64, i64)>> {
         Ok(match &mut self.connection {

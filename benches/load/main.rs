@@ -16,6 +16,7 @@ mod keystone;
 mod mail;
 mod openstack;
 mod origin;
+mod pairs;
 mod persist;
 mod process;
 mod receiver;
@@ -24,6 +25,7 @@ mod roles;
 mod scale;
 mod scenarios;
 mod sink;
+mod stopped;
 mod storm;
 mod timer;
 mod tls;
@@ -77,6 +79,9 @@ pub struct Options {
     /// Rows in the database before the scenario `persist` measures.
     #[arg(long, default_value_t = 500_000)]
     rows: usize,
+    /// Pairs of storms, without and with notifiers, that the scenario `storm` compares; 25 seconds each.
+    #[arg(long, default_value_t = 3)]
+    pairs: usize,
     /// A mail server without login for the scenario `mail` instead of the bench's own sink; it gets thousands of mails to
     /// ops@example.com, so make sure that none leaves it.
     #[arg(long, value_name = "HOST:PORT")]

@@ -107,9 +107,13 @@ impl Receiver {
         Ok(Receiver { role, port })
     }
 
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Rows for the database of a daemon: one notifier that is never answered, and one that is.
+    pub fn notifiers(&self) -> String {
+        let port = self.port;
+        format!(
+            "INSERT INTO notifiers (id, name, type, address) VALUES \
+            (1, 'dead', 'WEBHOOK', 'http://127.0.0.1:{port}/dead'), (2, 'live', 'WEBHOOK', 'http://127.0.0.1:{port}/live')"
+        )
     }
 
     /// What has come so far.

@@ -16,18 +16,19 @@ use crate::origin::Origin;
 use crate::report::{Report, quantile};
 use crate::window::{SETTLE, WRITTEN_AFTER, Window};
 use crate::{Options, Outcome};
-use crate::{connections, mail, openstack, persist, process, scale, storm, timer};
+use crate::{connections, mail, openstack, persist, process, scale, stopped, storm, timer};
 
 /// A scenario: its name on the command line, what it is, and how it runs.
 pub type Scenario = (&'static str, &'static str, fn(&Options) -> Outcome<Report>);
 
 /// All of them, in the order of the table.
-pub const ALL: [Scenario; 18] = [
+pub const ALL: [Scenario; 19] = [
     ("10k", "10,000 targets @ 1 s", |o| rate(o, "10,000 targets @ 1 s", 10_000, "at most 1.5")),
     ("1k", "1,000 targets @ 1 s", |o| rate(o, "1,000 targets @ 1 s", 1_000, "at most 1.8")),
     ("keepalive", "10,000 targets @ 1 s over kept connections", connections::keep_alive),
     ("https", "1,000 targets @ 1 s by HTTPS, a full handshake each", connections::https),
     ("hang", "10,000 targets @ 1 s, one in ten hangs until its timeout", hang),
+    ("stopped", "10,000 targets @ 1 s, one in ten hangs, and the database takes nothing for a window", stopped::run),
     ("idle", "100,000 idle targets", idle),
     ("start", "start: 10,000 targets @ 10 s probed once", start),
     ("ctl", "skypunchctl targets with 10,000 targets", list),

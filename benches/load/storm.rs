@@ -1,5 +1,5 @@
-//! A storm: all targets fail within one second, one notifier is dead and one lives. A daemon without notifiers goes through
-//! the same before it, to show what telling people costs the schedule.
+//! A storm: all targets fail within one second, one notifier is dead and one lives.
+//! What telling people costs the schedule is in `pairs`, which goes before.
 //!
 //! ```text
 //!  |--- window before ---|-- origin answers 500 --|--- window with the storm ---| ... until the live one has all
@@ -11,13 +11,15 @@ use skypunch::clock::Clock;
 
 use crate::daemon::Place;
 use crate::origin::Origin;
+use crate::pairs::{Pairs, late_p99};
 use crate::process;
 use crate::receiver::Receiver;
 use crate::report::{Report, quantile};
 use crate::window::{SETTLE, WRITTEN_AFTER, due_times};
 use crate::{Options, Outcome};
 
-const TARGETS: usize = 10_000;
+/// All of them fail.
+pub const TARGETS: usize = 10_000;
 const FREQUENCY: Duration = Duration::from_secs(1);
 /// The default of `group_wait_ms`.
 const GROUP_WAIT_MS: i64 = 5_000;
@@ -34,16 +36,13 @@ pub fn run(options: &Options) -> Outcome<Report> {
     let clock = Clock::system();
     let mut report = Report::new("10,000 targets @ 1 s fail within one second; one notifier is dead, one lives");
     let mut origin = Origin::start(options.nice)?;
-    let alone = without_notifiers(options, &clock, &mut origin)?;
+    let pairs = Pairs::measure(options, &clock, &mut origin)?;
     origin.pass()?;
     let mut receiver = Receiver::start(options.nice)?;
-    let (port, told) = (origin.port(), receiver.port());
+    let port = origin.port();
     let mut place = Place::new(options)?;
     place.database.insert(TARGETS, 1000, |id| format!("http://127.0.0.1:{port}/t/{id}"))?;
-    place.database.execute(&format!(
-        "INSERT INTO notifiers (id, name, type, address) VALUES (1, 'dead', 'WEBHOOK', 'http://127.0.0.1:{told}/dead'), \
-        (2, 'live', 'WEBHOOK', 'http://127.0.0.1:{told}/live')"
-    ))?;
+    place.database.execute(&receiver.notifiers())?;
     let mut daemon = place.start(options, &clock)?;
     daemon.until_running(TARGETS)?;
     daemon.until_probed()?;
@@ -113,9 +112,7 @@ pub fn run(options: &Options) -> Outcome<Report> {
             report.add(format!("{name}: lateness {word}"), quantile(&late, share) as f64 / 1000.0, "ms", "");
         }
     }
-    let with = worst(&mut daemon.database, storm)?;
-    report.add("lateness p99 of its first two seconds, without notifiers", alone, "ms", "");
-    report.add("lateness p99 of its first two seconds, with them", with, "ms", "as without");
+    pairs.show(&mut report);
     report.add("missed in both (as the daemon says)", (missed_after - missed) as f64, "", "0");
     report.add("CPU before", (cpu_calm.0 - cpu.0) as f64 / 1e6, "s", "");
     report.add("CPU with the storm", (cpu_storm.0 - cpu_calm.0) as f64 / 1e6, "s", "");
@@ -149,43 +146,13 @@ pub fn run(options: &Options) -> Outcome<Report> {
     let (rows, incidents) = daemon.database.pairs(sent)?[0];
     report.add("live: failures noted as sent, all storms", rows as f64, "", "30,000");
     report.add("live: incidents of them", incidents as f64, "", "30,000");
-    let seconds = per_second(&mut daemon.database, storm, end)?;
+    let seconds: Vec<String> = (storm..end)
+        .step_by(1000)
+        .map(|second| Ok(format!("{:.1}", late_p99(&mut daemon.database, second, second + 1000)?)))
+        .collect::<Outcome<_>>()?;
     report.note(format!("lateness p99 of each second from the flip on, ms: {}", seconds.join(" ")));
     let (rows, counted) = daemon.stop()?;
     report.note(format!("after the stop: {rows} rows, {counted} outcomes counted"));
     report.note(process::load());
     Ok(report)
-}
-
-/// The same storm while nobody is to be told; lateness p99, ms, of its first two seconds.
-fn without_notifiers(options: &Options, clock: &Clock, origin: &mut Origin) -> Outcome<f64> {
-    let port = origin.port();
-    let mut place = Place::new(options)?;
-    place.database.insert(TARGETS, 1000, |id| format!("http://127.0.0.1:{port}/t/{id}"))?;
-    let mut daemon = place.start(options, clock)?;
-    daemon.until_running(TARGETS)?;
-    daemon.until_probed()?;
-    std::thread::sleep(SETTLE + options.window());
-    let storm = clock.utc_now().0;
-    origin.fail()?;
-    std::thread::sleep(options.window());
-    std::thread::sleep(WRITTEN_AFTER);
-    let alone = worst(&mut daemon.database, storm)?;
-    daemon.stop()?;
-    Ok(alone)
-}
-
-fn worst(database: &mut crate::database::Database, storm: i64) -> Outcome<f64> {
-    late_p99(database, storm, storm + 2000)
-}
-
-fn per_second(database: &mut crate::database::Database, from: i64, to: i64) -> Outcome<Vec<String>> {
-    (from..to).step_by(1000).map(|second| Ok(format!("{:.1}", late_p99(database, second, second + 1000)?))).collect()
-}
-
-/// In ms.
-fn late_p99(database: &mut crate::database::Database, from: i64, to: i64) -> Outcome<f64> {
-    let mut late: Vec<i64> = database.due_between(from, to)?.iter().map(|r| r.1).collect();
-    late.sort_unstable();
-    Ok(quantile(&late, 0.99) as f64 / 1000.0)
 }

@@ -21,13 +21,17 @@ pub const WRITTEN_AFTER: Duration = Duration::from_millis(2500);
 
 /// Due times that lie in a window of wall-clock milliseconds, computed from ids and frequency alone.
 pub fn due_times(targets: usize, frequency: Duration, from: i64, to: i64) -> u64 {
+    due_times_of(1..=i64::try_from(targets).unwrap_or(0), frequency, from, to)
+}
+
+/// The same for some targets.
+pub fn due_times_of(ids: impl Iterator<Item = i64>, frequency: Duration, from: i64, to: i64) -> u64 {
     let us = |ms: i64| Mono(u64::try_from(ms).unwrap_or(0) * 1000 - 1);
-    (1..=i64::try_from(targets).unwrap_or(0))
-        .map(|id| {
-            let schedule = Schedule::new(TargetId(id), frequency, 0);
-            schedule.rungs(schedule.first_after(us(from)), schedule.first_after(us(to)))
-        })
-        .sum()
+    ids.map(|id| {
+        let schedule = Schedule::new(TargetId(id), frequency, 0);
+        schedule.rungs(schedule.first_after(us(from)), schedule.first_after(us(to)))
+    })
+    .sum()
 }
 
 /// What one window of the daemon shows.

@@ -211,7 +211,8 @@ fn unique(title: &str, names: &mut BTreeSet<String>) -> String {
 
 /// A text of the catalog as a comment and a name may hold it.
 fn plain(text: &str) -> String {
-    escape_controls(&shorten(text, 40)).into_owned()
+    // Shortened last: what is escaped is longer, and three of these and a number are a name of 128 characters at most.
+    shorten(&escape_controls(text), 40).into_owned()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! not written to as many pages as there are targets (see benches/README.md); reading goes back span by span:
 //!
 //! ```text
-//!  oldest result | since -- … <-- 64 spans <-- 32 spans <-- 16 spans -- newest result      until there are enough
+//!  oldest result | since -- … <-- 256 spans <-- 128 spans <-- 64 spans -- newest result      until there are enough
 //! ```
 
 use diesel::dsl::sql;
@@ -25,10 +25,10 @@ use crate::model::time::UtcMs;
 /// An id is made after its probe's start, unless the wall clock was set back meanwhile: look a little further.
 const CLOCK_STEP_MS: i64 = 3_600_000;
 
-/// Bits of an id that say where it lies within a span: `results_target` of SQLite holds `id >> 35`.
-const SPAN_BITS: u32 = 35;
-/// Spans in the first look back: two minutes.
-const FIRST_LOOK: i64 = 16;
+/// Bits of an id that say where it lies within a span: `results_target` of SQLite holds `id >> 33`.
+const SPAN_BITS: u32 = 33;
+/// Spans of 2.048 s in the first look back: two minutes.
+const FIRST_LOOK: i64 = 64;
 
 /// Which results.
 struct Wanted {
@@ -124,6 +124,7 @@ mod tests {
     fn a_look_back_uses_the_index() {
         let mut c = SqliteConnection::establish(":memory:").unwrap();
         c.batch_execute(include_str!("../../migrations/sqlite/0002_status/up.sql")).unwrap();
+        c.batch_execute(include_str!("../../migrations/sqlite/0011_results_target/up.sql")).unwrap();
         let wanted = Wanted { target: 7, first_id: 0, since: 0, limit: 9 };
         let text = diesel::debug_query(&look_back(&wanted, 1, 9, 9)).to_string();
         let (text, _binds) = text.split_once(" -- binds").unwrap();

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use slog::{error, info, warn};
 
 use super::Parts;
-use super::portions::{Portions, TURN};
+use super::portions::Portions;
 use super::rows::{from_rows, to_rows, transition};
 use crate::actors::databases::{LocalQuery, answered};
 use crate::actors::supervisor::ProbeSoon;
@@ -78,7 +78,7 @@ impl Engine {
         let (mut waiting, mut turn, mut portions) = (true, None, Portions::default());
         loop {
             let now = self.parts.clock.now();
-            if waiting && turn.is_none_or(|t| now.since(t) >= TURN) {
+            if waiting && turn.is_none_or(|t| now.since(t) >= portions.turn()) {
                 turn = Some(now);
                 let portion = portions.next(now);
                 let taken = self.take(&mut book, portion).await;
@@ -97,7 +97,8 @@ impl Engine {
             }
             let until = next.again_at.map_or(Duration::from_secs(3600), |at| self.until(at));
             let until = if self.asked.is_empty() { until } else { until.min(PARENT_LOOK) };
-            let until_turn = turn.map_or(TURN, |t| TURN.saturating_sub(self.parts.clock.now().since(t)));
+            let since_turn = turn.map_or(Duration::MAX, |t| self.parts.clock.now().since(t));
+            let until_turn = portions.turn().saturating_sub(since_turn);
             tokio::select! {
                 () = self.parts.transitions.notified(), if !waiting => waiting = true,
                 () = tokio::time::sleep(until_turn), if waiting => {}

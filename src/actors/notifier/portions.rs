@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::model::time::Mono;
 
-/// From one taking to the next: in a storm few turns take many. A single transition waits for nothing.
-pub const TURN: Duration = Duration::from_millis(100);
+/// From one taking to the next while all that was there was taken. A single transition waits for nothing.
+const QUICK_TURN: Duration = Duration::from_millis(20);
+/// The same in a storm: few turns take many.
+const STORM_TURN: Duration = Duration::from_millis(100);
 /// Taken in the first turn, and at least in each.
 const LEAST: u64 = 40;
 /// Taken at most in one turn, to bound what is in memory.
@@ -34,6 +36,11 @@ impl Portions {
         let worked = ms.saturating_sub(CALM_MS);
         let by_now = RATE * worked / 1000 + RATE * worked * worked / 4_000_000;
         u32::try_from(by_now.saturating_sub(taken).clamp(LEAST, MOST)).unwrap_or(u32::MAX)
+    }
+
+    /// From the last taking to the next.
+    pub fn turn(&self) -> Duration {
+        if self.storm.is_some() { STORM_TURN } else { QUICK_TURN }
     }
 
     /// So many of them came, and there `may_be_more`.
@@ -77,8 +84,10 @@ mod tests {
         let mut portions = Portions::default();
         assert_eq!(portions.next(Mono(0)), 40);
         portions.took(3, false);
+        assert_eq!(portions.turn(), QUICK_TURN);
         assert_eq!(portions.next(Mono(3_600_000_000)), 40);
         portions.took(40, true);
+        assert_eq!(portions.turn(), STORM_TURN);
         assert_eq!(portions.next(Mono(3_602_000_000)), 4000 + 1000 - 40);
     }
 

@@ -9,7 +9,8 @@ pub const CLOUD: &str = "cloud:";
 pub const TARGET: &str = "target:";
 
 impl CredentialRef {
-    /// Reads what a target of that tenant writes. A name that holds a slash is written with its tenant.
+    /// Reads what a target of that tenant writes. A name that holds a slash or begins with
+    /// `cloud:` is written with its tenant.
     ///
     /// # Errors
     /// One sentence.
@@ -30,7 +31,11 @@ impl CredentialRef {
     pub fn written(&self, own_tenant: &str) -> String {
         match self {
             CredentialRef::Cloud(cloud) => format!("{CLOUD}{cloud}"),
-            CredentialRef::Named { tenant, name } if tenant == own_tenant && !name.contains('/') => name.clone(),
+            CredentialRef::Named { tenant, name }
+                if tenant == own_tenant && !name.contains('/') && !name.starts_with(CLOUD) =>
+            {
+                name.clone()
+            }
             CredentialRef::Named { tenant, name } => format!("{tenant}/{name}"),
         }
     }
@@ -47,6 +52,7 @@ mod tests {
             ("mycloud", named("7", "mycloud")),
             ("0/mycloud", named("0", "mycloud")),
             ("7/a/b", named("7", "a/b")),
+            ("7/cloud:a", named("7", "cloud:a")),
             ("cloud:prod", CredentialRef::Cloud("prod".into())),
             ("cloud:envvars", CredentialRef::Cloud("envvars".into())),
         ] {

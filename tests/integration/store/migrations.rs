@@ -25,7 +25,7 @@ pub fn up_once_and_never_twice(db: &TestDb) {
     let mut store = db.connect();
     assert_eq!(
         store.migrate().unwrap(),
-        ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"]
+        ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011"]
     );
     assert_eq!(store.migrate().unwrap(), [""; 0]);
     assert_eq!(db.connect().migrate().unwrap(), [""; 0]);
@@ -40,7 +40,7 @@ pub fn down_to_nothing_and_up_again(db: &TestDb) {
     while let Some(version) = store.revert_last_migration().unwrap() {
         reverted.push(version);
     }
-    assert_eq!(reverted, ["0010", "0009", "0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001"]);
+    assert_eq!(reverted, ["0011", "0010", "0009", "0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001"]);
     for table in TABLES {
         assert!(db.client(&format!("SELECT COUNT(*) FROM {table}")).is_err(), "{table} is still there");
     }

@@ -1,0 +1,2 @@
+DROP INDEX results_target;
+CREATE INDEX results_target ON results (id >> 35, target_id);
