@@ -36,6 +36,7 @@ impl Pairs {
         for n in 0..options.pairs {
             for told in [n % 2 == 1, n % 2 == 0] {
                 let late = storm(options, clock, origin, told)?;
+                eprintln!("  pair {}, {} notifiers: {late:.1} ms", n + 1, if told { "with" } else { "without" });
                 if told { &mut pairs.with } else { &mut pairs.without }.push(late);
             }
         }

@@ -70,7 +70,7 @@ pub fn run(options: &Options) -> Outcome<Report> {
             report.add(format!("{name}: lateness {word}"), quantile(&late, share) as f64 / 1000.0, "ms", "");
         }
     }
-    report.add("missed in both (as the daemon says)", (status.probes.missed - missed) as f64, "", "0");
+    report.add("missed in both, of those that hang", (status.probes.missed - missed) as f64, "", "");
     report.add("database stopped: CPU of all threads", cpu as f64 / (ended - stopped) as f64 / 10.0, "% of a core", "");
     report.add("database stopped: resident memory at the end", rss as f64 / 1e6, "MB", "bounded");
     let (rows, counted) = daemon.stop()?;

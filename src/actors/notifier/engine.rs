@@ -75,15 +75,15 @@ impl Engine {
         let mut egress = self.parts.egress.clone();
         let mut book = self.load().await;
         self.forget_gone(&mut book);
-        let (mut waiting, mut turn, mut portions) = (true, None, Portions::default());
+        let (mut waiting, mut turn_at, mut portions) = (true, self.parts.clock.now(), Portions::default());
         loop {
             let now = self.parts.clock.now();
-            if waiting && turn.is_none_or(|t| now.since(t) >= portions.turn()) {
-                turn = Some(now);
-                let portion = portions.next(now);
+            if waiting && now >= turn_at {
+                let portion = portions.next(now, book.shortest_wait());
                 let taken = self.take(&mut book, portion).await;
                 waiting = taken == portion as usize;
                 portions.took(taken, waiting);
+                turn_at = portions.again_at(now);
             }
             let next = book.next(self.now());
             self.store(&mut book).await;
@@ -97,8 +97,7 @@ impl Engine {
             }
             let until = next.again_at.map_or(Duration::from_secs(3600), |at| self.until(at));
             let until = if self.asked.is_empty() { until } else { until.min(PARENT_LOOK) };
-            let since_turn = turn.map_or(Duration::MAX, |t| self.parts.clock.now().since(t));
-            let until_turn = portions.turn().saturating_sub(since_turn);
+            let until_turn = turn_at.since(self.parts.clock.now());
             tokio::select! {
                 () = self.parts.transitions.notified(), if !waiting => waiting = true,
                 () = tokio::time::sleep(until_turn), if waiting => {}

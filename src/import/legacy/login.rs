@@ -52,9 +52,9 @@ pub(super) fn authentication(d: &mut Definition, row: &OldRow, seen: &mut Look<'
     }
     if let Some(why) = why {
         d.enabled = false;
-        // For a shell; a name that cannot stand in its quotes, or be read, is left to the reader.
-        let name =
-            if d.name.contains(|c| c == '\'' || is_hidden(c)) { "NAME".to_owned() } else { format!("'{}'", d.name) };
+        // For a shell; a name that cannot stand in its quotes, or be read, or is none, is left to the reader.
+        let left = d.name.contains(|c| c == '\'' || is_hidden(c)) || d.name.chars().count() > 128;
+        let name = if left { "NAME".to_owned() } else { format!("'{}'", d.name) };
         let mend = format!("skypunchctl edit target {name} --authn {authn} --authn-parms -");
         seen.secret("authn_parms", Fate::Disabled, format!("{why}; it has no login now: {mend}, and enable it"));
     }

@@ -244,6 +244,12 @@ impl Book {
         self.index.members.get(&dispatch).into_iter().flatten().filter_map(|id| self.notices.get(id))
     }
 
+    /// The shortest group wait of all notifiers; as long as can be where there is none.
+    #[must_use]
+    pub fn shortest_wait(&self) -> std::time::Duration {
+        self.notifiers.values().map(|n| n.group_wait).min().unwrap_or(std::time::Duration::MAX)
+    }
+
     /// Notices that are in no message yet, and messages on their way.
     #[must_use]
     pub fn backlog(&self) -> (usize, usize) {
