@@ -15,6 +15,7 @@ use super::info::{AddressInfo, ParamInfo, ParamType, TypeInfo};
 use super::markup::Markup;
 use super::place::Source;
 use super::{FileProblem, Provider};
+use crate::model::text::is_hidden;
 
 /// The bodies that a request may have: one of them.
 const BODIES: [&str; 4] = ["json", "form", "multipart", "body"];
@@ -183,8 +184,17 @@ impl Provider {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') {
             complain("type", format!("`{name}` is no type: write capitals, digits and _"));
         }
+        let words = [("title", &self.info.title), ("documentation", &self.info.documentation)];
+        let also = self.info.also.iter().map(|also| ("also", also));
+        for (field, _) in words.into_iter().chain(also).filter(|(_, words)| words.contains(is_hidden)) {
+            complain(field, "holds a control character or an invisible one: people read it in one line".to_owned());
+        }
         for (i, param) in self.info.params.iter().enumerate() {
             let at = format!("param[{i}]");
+            if param.help.contains(is_hidden) {
+                let message = format!("`{}`: `help` holds a control character or an invisible one", param.name);
+                complain(&at, message);
+            }
             if self.info.params[..i].iter().any(|p| p.name == param.name) {
                 complain(&at, format!("the parameter `{}` is there twice", param.name));
             }

@@ -422,6 +422,7 @@ fn mistakes_of_a_file_are_named_with_their_line() {
         ("success = [\"202\"]", "success = [\"2xx\"]", "`2xx` is no status"),
         ("[event.recovery]", "[event.recovered]", "`recovered` is no event"),
         ("type = \"PAGER\"", "type = \"pager\"", "`pager` is no type"),
+        ("Pager of the house", "Pager\\tof the house", "title: holds a control character"),
         ("default = \"9\"", "default = \"nine\"", "`nine` is not a whole number"),
         ("| base64", "| base65", "base65"),
         ("[send.json]", "[send.jsn]", "unknown field `jsn`"),
