@@ -6,9 +6,9 @@ use skypunch::clock::Clock;
 
 use crate::daemon::Place;
 use crate::origin::Origin;
-use crate::report::{Report, quantile};
+use crate::report::Report;
 use crate::scenarios::{measured, memory_without_targets};
-use crate::window::{SETTLE, WRITTEN_AFTER, Window};
+use crate::window::{SETTLE, WRITTEN_AFTER, Window, lateness_at};
 use crate::{Options, Outcome, process};
 
 /// 12,000 probes a second by a daemon that has one processor; the origin has the others.
@@ -130,14 +130,10 @@ pub fn change(options: &Options) -> Outcome<Report> {
             "SELECT target_id AS a, lateness_us AS b FROM results WHERE due_at >= {}",
             window(from, to)
         ))?;
-        let mut late: Vec<i64> = rows.iter().map(|r| r.1).collect();
-        late.sort_unstable();
         let due = crate::window::due_times(EACH, Duration::from_secs(1), from, to);
         report.add(format!("{name}: due times of the others"), due as f64, "", "");
         report.add(format!("{name}: results of them"), rows.len() as f64, "", "all");
-        for (word, share) in [("p50", 0.5), ("p99", 0.99)] {
-            report.add(format!("{name}: lateness {word}"), quantile(&late, share) as f64 / 1000.0, "ms", "");
-        }
+        lateness_at(&mut report, name, &rows, &[("p50", 0.5), ("p99", 0.99)]);
     }
     report.add("missed (as the daemon says)", missed as f64, "", "0");
     daemon.stop()?;

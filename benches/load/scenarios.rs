@@ -14,7 +14,7 @@ use crate::database::Late;
 use crate::floor::Floor;
 use crate::origin::Origin;
 use crate::report::{Report, quantile};
-use crate::window::{SETTLE, WRITTEN_AFTER, Window};
+use crate::window::{SETTLE, WRITTEN_AFTER, Window, lateness_at};
 use crate::{Options, Outcome};
 use crate::{connections, mail, openstack, persist, process, scale, stopped, storm, timer};
 
@@ -190,10 +190,7 @@ fn hang(options: &Options) -> Outcome<Report> {
     report.add("healthy: share kept", healthy.len() as f64 / all as f64 * 100.0, "%", "100");
     report.add("healthy: targets that lost one", short as f64, "", "0");
     report.add("hanging: results", hung.len() as f64, "", "");
-    let mut late: Vec<i64> = healthy.iter().map(|r| r.1).collect();
-    late.sort_unstable();
-    report.add("healthy: lateness p50", quantile(&late, 0.5) as f64 / 1000.0, "ms", "");
-    report.add("healthy: lateness p99", quantile(&late, 0.99) as f64 / 1000.0, "ms", "as without hanging ones");
+    lateness_at(&mut report, "healthy", &healthy, &[("p50", 0.5), ("p99", 0.99)]);
     report.add("daemon: CPU of all threads", window.cpu_us / (window.answered + window.held) as f64, "us/probe", "");
     agree(&mut report, &mut origin, daemon)?;
     report.note(process::load());

@@ -10,8 +10,8 @@ use skypunch::clock::Clock;
 
 use crate::daemon::Place;
 use crate::origin::Origin;
-use crate::report::{Report, quantile};
-use crate::window::{SETTLE, WRITTEN_AFTER, due_times_of};
+use crate::report::Report;
+use crate::window::{SETTLE, WRITTEN_AFTER, due_times_of, lateness_at};
 use crate::{Options, Outcome, process};
 
 const TARGETS: usize = 10_000;
@@ -64,11 +64,7 @@ pub fn run(options: &Options) -> Outcome<Report> {
         ))?;
         report.add(format!("{name}: due times of healthy targets"), due(from, to) as f64, "", "");
         report.add(format!("{name}: results of them"), rows.len() as f64, "", "all");
-        let mut late: Vec<i64> = rows.iter().map(|r| r.1).collect();
-        late.sort_unstable();
-        for (word, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
-            report.add(format!("{name}: lateness {word}"), quantile(&late, share) as f64 / 1000.0, "ms", "");
-        }
+        lateness_at(&mut report, name, &rows, &[("p50", 0.5), ("p99", 0.99), ("max", 1.0)]);
     }
     report.add("missed in both, of those that hang", (status.probes.missed - missed) as f64, "", "");
     report.add("database stopped: CPU of all threads", cpu as f64 / (ended - stopped) as f64 / 10.0, "% of a core", "");

@@ -14,8 +14,8 @@ use crate::origin::Origin;
 use crate::pairs::{Pairs, late_p99};
 use crate::process;
 use crate::receiver::Receiver;
-use crate::report::{Report, quantile};
-use crate::window::{SETTLE, WRITTEN_AFTER, due_times};
+use crate::report::Report;
+use crate::window::{SETTLE, WRITTEN_AFTER, due_times, lateness_at};
 use crate::{Options, Outcome};
 
 /// All of them fail.
@@ -103,14 +103,10 @@ pub fn run(options: &Options) -> Outcome<Report> {
 
     for (name, from, to) in [("before", calm, storm), ("with the storm", storm, end)] {
         let rows = daemon.database.due_between(from, to)?;
-        let mut late: Vec<i64> = rows.iter().map(|r| r.1).collect();
-        late.sort_unstable();
         let due = due_times(TARGETS, FREQUENCY, from, to);
         report.add(format!("{name}: due times"), due as f64, "", "");
         report.add(format!("{name}: results of them in the database"), rows.len() as f64, "", "all");
-        for (word, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
-            report.add(format!("{name}: lateness {word}"), quantile(&late, share) as f64 / 1000.0, "ms", "");
-        }
+        lateness_at(&mut report, name, &rows, &[("p50", 0.5), ("p99", 0.99), ("max", 1.0)]);
     }
     pairs.show(&mut report);
     report.add("missed in both (as the daemon says)", (missed_after - missed) as f64, "", "0");

@@ -98,3 +98,12 @@ pub fn lateness_of(report: &mut Report, rows: &[(i64, i64)]) {
     report.add("lateness p99", quantile(&late, 0.99) as f64 / 1000.0, "ms", "under 5 on an idle machine");
     report.add("lateness max", late.last().copied().unwrap_or(0) as f64 / 1000.0, "ms", "");
 }
+
+/// Lateness of what a window is called, at such shares.
+pub fn lateness_at(report: &mut Report, name: &str, rows: &[(i64, i64)], shares: &[(&str, f64)]) {
+    let mut late: Vec<i64> = rows.iter().map(|r| r.1).collect();
+    late.sort_unstable();
+    for (word, share) in shares {
+        report.add(format!("{name}: lateness {word}"), quantile(&late, *share) as f64 / 1000.0, "ms", "");
+    }
+}
