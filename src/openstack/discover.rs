@@ -13,7 +13,7 @@ use url::Url;
 
 use super::services::{self, Service, TokenRequest};
 use crate::model::catalog::{Catalog, CatalogEndpoint, CatalogQuery, is_version, official};
-use crate::model::text::{escape_controls, quoted, shorten};
+use crate::model::text::{escape_controls, is_hidden, quoted, shorten};
 
 /// The targets file for the endpoints of a catalog: of one interface (`public`), or of all; of one region, or of all.
 #[must_use]
@@ -76,8 +76,9 @@ impl<'a> Found<'a> {
     fn new(catalog: &Catalog, endpoint: &'a CatalogEndpoint) -> Found<'a> {
         let kind = endpoint.service_type.to_ascii_lowercase().replace('_', "-");
         let mut found = Found { endpoint, service: services::service(official(&kind)), by_catalog: false };
-        // The same question that the target will ask.
-        let asked = Url::parse(&found.query("")).ok().and_then(|url| CatalogQuery::parse(&url).ok());
+        // The same question that the target will ask. A URL that is read loses the line breaks in it, and no target has one.
+        let query = Some(found.query("")).filter(|query| !query.contains(is_hidden));
+        let asked = query.and_then(|query| Url::parse(&query).ok()).and_then(|url| CatalogQuery::parse(&url).ok());
         let answer = asked.and_then(|query| catalog.find(&query, None, &[]).ok());
         found.by_catalog = answer.is_some() && answer == Url::parse(endpoint.url.trim()).ok();
         found
