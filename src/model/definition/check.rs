@@ -97,13 +97,19 @@ pub(in crate::model) fn check_url(s: &str) -> Result<(Url, Option<CatalogQuery>)
     Ok((url, None))
 }
 
-/// The URL with `***` for what stands before `@` in its authority; works on text that is no URL too.
+/// The URL with `***` for user and password. Of text that is no URL, or one without a host, all before its last `@` is hidden.
 #[must_use]
 pub fn redact_userinfo(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+    let parsed = Url::parse(url).ok().filter(Url::has_host);
+    if parsed.as_ref().is_some_and(|u| u.username().is_empty() && u.password().is_none()) {
+        return url.to_owned();
+    }
+    // However many slashes follow, and of whichever kind: a URL of http is read all the same.
+    let (scheme, rest) = url.split_at(url.find(':').map_or(0, |colon| colon + 1));
+    let authority = rest.trim_start_matches(['/', '\\']);
+    let end = if parsed.is_some() { authority.find(['/', '?', '#']) } else { None };
+    match authority[..end.unwrap_or(authority.len())].rfind('@') {
+        Some(at) => format!("{scheme}{}{HIDDEN}{}", &rest[..rest.len() - authority.len()], &authority[at..]),
         None => url.to_owned(),
     }
 }

@@ -246,3 +246,27 @@ fn openstack_mistakes_are_named() {
     Definition { headers: headers("X-Auth-Token"), ..minimal() }.validate().unwrap();
     Definition { headers: headers("Authorization"), credential: Some("c".into()), ..minimal() }.validate().unwrap();
 }
+
+#[test]
+fn user_and_password_of_a_url_are_never_shown_and_nothing_else_is_hidden() {
+    for (url, shown) in [
+        ("https://me:hunter2@h/p?q=a@b#f", "https://***@h/p?q=a@b#f"),
+        ("https://me:a@b@h/", "https://***@h/"),
+        ("https:/me:hunter2@h/", "https:/***@h/"),
+        ("https:me:hunter2@h/", "https:***@h/"),
+        (r"https:\\me:hunter2@h/", r"https:\\***@h/"),
+        ("openstack://me:hunter2@compute/public", "openstack://***@compute/public"),
+        ("me:hunter2@h", "me:***@h"),
+        ("me hunter2@h", "***@h"),
+        ("https://me:hunter2/x@h/", "https://***@h/"),
+        ("https://me:hunter2@h:port/", "https://***@h:port/"),
+        ("https://h/a@b", "https://h/a@b"),
+        (r"https://h\a@b", r"https://h\a@b"),
+        ("https://@h/", "https://@h/"),
+        ("https://:@h/", "https://:@h/"),
+        ("nothing", "nothing"),
+        ("", ""),
+    ] {
+        assert_eq!(redact_userinfo(url), shown);
+    }
+}
