@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use skypunch::clock::Clock;
+
 use super::harness::{free_port, listen};
 
 /// How a path is answered.
@@ -24,6 +26,7 @@ pub enum Answer {
 #[derive(Default)]
 struct Shared {
     counts: HashMap<String, u64>,
+    arrivals: Vec<(String, i64)>,
     answers: HashMap<String, Answer>,
     scripts: HashMap<String, VecDeque<u16>>,
     heads: HashMap<String, String>,
@@ -59,6 +62,11 @@ impl Origin {
     /// Requests that came for any path so far.
     pub fn total(&self) -> u64 {
         self.shared.lock().unwrap().counts.values().sum()
+    }
+
+    /// Every request that came so far: its path, and when it was read, in milliseconds since 1970; in that order.
+    pub fn arrivals(&self) -> Vec<(String, i64)> {
+        self.shared.lock().unwrap().arrivals.clone()
     }
 
     /// Answers a path so from now on.
@@ -135,6 +143,7 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> 
         let seen = shared.counts.entry(path.clone()).or_default();
         *seen += 1;
         let count = *seen;
+        shared.arrivals.push((path.clone(), Clock::system().utc_now().0));
         shared.heads.insert(path.clone(), head);
         let scripted = shared.scripts.get_mut(&path).and_then(VecDeque::pop_front);
         match scripted.map(Answer::Status).or_else(|| shared.answers.get(&path).copied()) {
