@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use humantime::format_duration;
 use slog::{error, info, warn};
 
 use super::Parts;
@@ -88,6 +89,7 @@ impl Engine {
             let next = book.next(self.now());
             self.store(&mut book).await;
             self.show_backlog(&book);
+            next.capped.iter().for_each(|(notifier, until)| self.say_capped(*notifier, *until));
             for dispatch in &next.send {
                 self.begin(&mut book, *dispatch).await;
             }
@@ -131,6 +133,16 @@ impl Engine {
         self.parts.board.health.owed.store(owed, Relaxed);
         self.parts.board.health.sending.store(sending, Relaxed);
         self.parts.board.notifiers.set_backlog(book.backlog_by_notifier());
+    }
+
+    fn say_capped(&self, notifier: NotifierId, until: UtcMs) {
+        let rate = self.parts.board.notifiers.all().get(&notifier).map_or(0, |e| e.row.rate_per_minute);
+        let wait = Duration::from_secs(self.until(until).as_secs() + 1);
+        warn!(
+            self.parts.log,
+            "a notifier has told as often in a minute as it may: what is owed waits, and several go out as one message; raise \
+            its rate_per_minute if that is too seldom"; "notifier" => %notifier, "rate_per_minute" => rate, "wait" => %format_duration(wait)
+        );
     }
 
     fn now(&self) -> UtcMs {

@@ -64,6 +64,8 @@ pub struct Book {
     pub(super) mark: Mark,
     pub(super) index: Index,
     pub(super) swept_at: UtcMs,
+    /// Notifiers with messages that wait because of their rate.
+    pub(super) capped: BTreeSet<NotifierId>,
     ids: IdGenerator,
     dirty: Dirty,
 }
@@ -179,6 +181,7 @@ impl Book {
             mark: saved.mark,
             index: Index::default(),
             swept_at: now,
+            capped: BTreeSet::new(),
             dirty: Dirty::default(),
         };
         for notice in saved.notices {

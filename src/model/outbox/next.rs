@@ -38,12 +38,19 @@ pub struct Next {
     pub send: Vec<i64>,
     /// When to call again, if nothing happens before; `None`: when something happens.
     pub again_at: Option<UtcMs>,
+    /// Notifiers whose messages wait from now on because of `rate_per_minute`, and until when the first of them does. Each is
+    /// named once, until nothing of it waits any more.
+    pub capped: Vec<(NotifierId, UtcMs)>,
 }
 
 enum Turn {
     Retry(i64),
     Fresh(UtcMs, Vec<NoticeId>),
     Later(UtcMs),
+    /// The cap lets nothing begin before.
+    Capped(UtcMs),
+    /// Its last attempt has not ended.
+    Busy,
     Nothing,
 }
 
@@ -71,8 +78,20 @@ impl Book {
                         next.send.push(dispatch);
                     }
                 }
-                Turn::Later(at) => next.again_at = earliest(next.again_at, Some(at)),
-                Turn::Nothing => {}
+                Turn::Capped(at) => {
+                    next.again_at = earliest(next.again_at, Some(at));
+                    if self.capped.insert(notifier) {
+                        next.capped.push((notifier, at));
+                    }
+                }
+                Turn::Later(at) => {
+                    next.again_at = earliest(next.again_at, Some(at));
+                    self.capped.remove(&notifier);
+                }
+                Turn::Busy => {}
+                Turn::Nothing => {
+                    self.capped.remove(&notifier);
+                }
             }
         }
         let timers = [self.index.limits.first(), self.index.reminders.first()].into_iter().flatten().map(|(at, _)| *at);
@@ -85,7 +104,7 @@ impl Book {
         let under_way = self.index.under_way.get(&id);
         let dispatches = || under_way.into_iter().flatten().filter_map(|d| self.dispatches.get(d));
         if dispatches().any(|d| d.in_flight) {
-            return Turn::Nothing;
+            return Turn::Busy;
         }
         let none = Pace::new(id);
         let pace = self.paces.get(&id).unwrap_or(&none);
@@ -94,8 +113,11 @@ impl Book {
         let fresh = self.fresh(notifier, pace, in_retry);
         let Some(at) = earliest(retry.map(|r| r.0), fresh.as_ref().map(|f| f.begin_at)) else { return Turn::Nothing };
         let open_at = cap_open_at(pace, now, notifier.rate_per_minute);
-        if at.max(open_at) > now {
+        if at > now {
             return Turn::Later(at.max(open_at));
+        }
+        if open_at > now {
+            return Turn::Capped(open_at);
         }
         let retry = retry.filter(|r| r.0 <= now);
         match fresh.filter(|f| f.begin_at <= now) {

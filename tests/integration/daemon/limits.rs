@@ -222,6 +222,8 @@ fn more_messages_than_a_notifier_is_to_get_wait_and_none_is_lost(place: &Place) 
     // A minute for two messages; the others wait for the next one, and the status counts them.
     wait_until("the others are owed", SOON, || owed() == 4);
     assert_eq!((few.got().len(), few.items()), (2, 2), "{:#}", daemon.status()["notifications"]);
+    let said = daemon.log_lines(&["raise its rate_per_minute", "wait: ", "rate_per_minute: 2", "notifier: "]);
+    assert_eq!(said.len(), 1, "once: {said:?} in {}", daemon.log());
     let unhealthy = daemon.status()["unhealthy"].clone();
     let about = |c: &Value| c["about"] == json!("notifications");
     assert!(!unhealthy.as_array().unwrap().iter().any(about), "that is as it should be: {unhealthy:#}");

@@ -368,3 +368,22 @@ fn plans_move_back_with_a_clock_that_is_set_back() {
     assert_eq!(kinds(&w.run(2)), [MessageKind::Fail]);
     assert_eq!(w.tries[0].real_ms, 5_000);
 }
+
+#[test]
+fn a_notifier_that_may_not_tell_more_often_is_named_once_until_nothing_waits() {
+    let hasty = Notifier { group_wait: Duration::ZERO, group_window: Duration::ZERO, ..notifier(1) };
+    let mut w = World::new(vec![Notifier { rate_per_minute: 2, ..hasty }]);
+    for burst in 1..=2 {
+        let from = w.now;
+        for target in 1..=4 {
+            w.fail(100 * burst + target);
+            w.run(1_000);
+        }
+        let until = from.plus(Duration::from_secs(61));
+        assert_eq!(w.capped, [(NotifierId(1), until)], "two went out, the third and the fourth wait");
+        assert_eq!(w.run(60_000).len(), 1, "both together");
+        w.run(120_000);
+        assert_eq!(w.capped.len(), 1, "and nothing was said again");
+        w.capped.clear();
+    }
+}

@@ -64,6 +64,7 @@ pub(super) struct World {
     pub tries: Vec<Try>,
     pub flying: BTreeMap<NotifierId, (i64, usize)>,
     pub again_at: Option<UtcMs>,
+    pub capped: Vec<(NotifierId, UtcMs)>,
 }
 
 /// state.db.
@@ -137,6 +138,7 @@ impl World {
             tries: vec![],
             flying: BTreeMap::new(),
             again_at: None,
+            capped: vec![],
         }
     }
 
@@ -199,6 +201,7 @@ impl World {
         let next = self.book.next(self.now);
         self.store();
         self.again_at = next.again_at;
+        self.capped.extend(next.capped);
         let mut messages = vec![];
         for id in next.send {
             let dispatch = self.book.dispatch(id).unwrap().clone();
