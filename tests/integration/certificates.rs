@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use skypunch::model::time::UtcMs;
 
 /// An authority with its file.
 pub struct Authority {
@@ -44,6 +46,15 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params(names, until).signed_by(&key, &self.issuer).unwrap();
         Identity { certificate, key }
+    }
+
+    /// Signs a certificate for these names, valid until then.
+    pub fn sign_until(&self, names: &[&str], until: UtcMs) -> Identity {
+        let since_1970 = Duration::from_millis(until.0.unsigned_abs());
+        let mut params = params(names, 2040);
+        params.not_after = (SystemTime::UNIX_EPOCH + since_1970).into();
+        let key = KeyPair::generate().unwrap();
+        Identity { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
 
     /// Demands a client certificate of this authority.

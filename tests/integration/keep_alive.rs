@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::net::Shutdown;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustls::{ServerConnection, StreamOwned};
 use skypunch::clock::Clock;
 use skypunch::model::definition::Definition;
 use skypunch::model::egress::{AddressList, EgressPolicy};
@@ -163,6 +165,50 @@ fn tls_is_shaken_once_and_its_certificate_stays_noted() {
     assert!(found[1].text().contains(", certificate valid until 20"), "{}", found[1].text());
     found[3].fails(Reason::TlsCertificate);
     assert_eq!(not_reused(&found[3]).as_deref(), Some("other certificate authorities are trusted now"));
+}
+
+#[test]
+fn a_certificate_that_expires_meanwhile_ends_it() {
+    let authority = Authority::new("skypunch test authority");
+    let clock = Clock::system();
+    let until = clock.utc_now().plus(Duration::from_secs(4));
+    let config = Arc::new(authority.sign_until(&["localhost"], until).server());
+    let server = serve(move |caller| {
+        let mut tls = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), caller.tcp);
+        while !misbehaving::read_head(&mut tls).is_empty() && tls.write_all(OK).is_ok() {}
+    });
+    let url = format!("https://localhost:{}/", server.address.port());
+    let ca = authority.file();
+    let target = target(&Definition { tls_ca: Some(ca.to_str().unwrap().into()), keep_alive: 9, ..definition(&url) });
+    let found = probe_with(ProbeSettings::default(), &target, 3, |n| {
+        while n == 2 && clock.utc_now() <= until.plus(Duration::from_secs(1)) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    passes(&found[..2]);
+    assert_eq!(reused(&found[1]), 2, "{}", found[1].text());
+    found[2].fails(Reason::TlsCertificate);
+    assert_eq!(not_reused(&found[2]).as_deref(), Some("its certificate has expired since"));
+}
+
+#[test]
+fn a_farewell_to_an_idle_connection_is_no_answer() {
+    let peer = serve_all(|caller, connection, request| match (connection, request) {
+        (0, 1) => {
+            let farewell = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            caller.tcp.write_all(farewell).unwrap();
+            false
+        }
+        _ => caller.tcp.write_all(OK).is_ok(),
+    });
+    let found = probes(&kept(&peer.url(), 10), 3);
+    passes(&found);
+    assert_eq!(found.iter().map(reused).collect::<Vec<_>>(), [0, 0, 2]);
+    let why = "the server was about to close it (408): the request is repeated over a fresh one";
+    assert_eq!(not_reused(&found[1]).as_deref(), Some(why));
+    // Over a fresh connection it is one.
+    let peer = serve_all(|caller, _, _| caller.tcp.write_all(b"HTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n").is_ok());
+    probes(&kept(&peer.url(), 10), 1)[0].fails(Reason::Status);
 }
 
 #[test]
