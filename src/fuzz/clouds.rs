@@ -20,9 +20,10 @@ pub fn run(data: &[u8]) {
     match login(&cloud, &sources) {
         Ok(login) => {
             assert!(matches!(login.auth_url.scheme(), "http" | "https") && login.auth_url.host().is_some());
-            judge::line(login.auth_url.as_str());
             let params = login.to_params();
+            // Whoever writes a secret where none belongs, a URL or a name, is shown it.
             if !params.iter().any(|(name, value)| is_plain_param(name) && value.expose().contains(CANARY)) {
+                judge::line(login.auth_url.as_str());
                 judge::no_secret(&format!("{login:?}"));
             }
             assert_eq!(Login::from_params(params).as_ref(), Ok(&login));

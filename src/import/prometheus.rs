@@ -268,13 +268,17 @@ fn map_group(group: Value, job: &Job<'_>, found: &mut Found) {
         found.leave(title, "it lists no targets", notes);
         return;
     }
+    if targets.len() > 1 {
+        // Said once, with the first of them.
+        notes.iter_mut().for_each(|note| *note = format!("its group of {} targets: {note}", targets.len()));
+    }
     for address in targets {
         let http = match module.as_deref().map(|name| (name, job.modules.get(name))) {
             None => modules::plain(),
             Some((_, Some(Module::Http(http)))) => (**http).clone(),
             Some((name, Some(Module::Other(prober)))) => {
                 let title = format!("target {} (module {}, {})", quoted(&address), quoted(name), quoted(prober));
-                found.leave(title, "skypunch watches HTTP and HTTPS only", notes.clone());
+                found.leave(title, "skypunch watches HTTP and HTTPS only", std::mem::take(&mut notes));
                 continue;
             }
             Some((name, None)) => {
@@ -291,7 +295,7 @@ fn map_group(group: Value, job: &Job<'_>, found: &mut Found) {
         t.apart.clone_from(&job.name);
         job.name.iter().for_each(|name| t.add_tag(name));
         tags.iter().for_each(|word| t.add_tag(word));
-        t.notes.extend(notes.iter().cloned());
+        t.notes.append(&mut notes);
         found.targets.push(t);
     }
 }
@@ -362,6 +366,8 @@ mod tests {
             json!([{"targets": ["a", "https://b/"], "labels": {"job": "x", "__meta": "y"}}, {"targets": []}, 3]);
         map_file_sd(groups, None, &BTreeMap::new(), &mut found).unwrap();
         assert_eq!((found.targets.len(), found.left.len()), (2, 2));
+        let notes: Vec<&String> = found.targets.iter().flat_map(|t| &t.notes).collect();
+        assert_eq!(notes, ["its group of 2 targets: the label `__meta` has no counterpart"], "once");
         assert!(map_file_sd(json!({}), None, &BTreeMap::new(), &mut found).unwrap_err().contains("no list of groups"));
     }
 }
