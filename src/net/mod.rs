@@ -116,7 +116,8 @@ impl Net {
         }
     }
 
-    /// Resolves, connects and, where asked, shakes hands. Resolving and TLS are boxed: a plain probe need not carry them.
+    /// Resolves, connects and, where asked, shakes hands: for protocols in which the client speaks first, see
+    /// [`descriptors::connect`]. Resolving and TLS are boxed: a plain probe need not carry them.
     ///
     /// # Errors
     /// The step that failed, with its reason.
