@@ -72,7 +72,7 @@ fn connections(c: &mut Criterion) {
                 (false, SocketAddr::V4(v4)) => url::Host::Ipv4(*v4.ip()),
                 (false, SocketAddr::V6(v6)) => url::Host::Ipv6(*v6.ip()),
             };
-            let endpoint = Endpoint { host, port: to.port(), tls, caller: Caller::Shared };
+            let endpoint = Endpoint { host, port: to.port(), tls, caller: Caller::Shared, sends_at_once: false };
             let connection = net.connect(endpoint, &()).await.unwrap();
             connection.forget_on_close();
         });

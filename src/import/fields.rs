@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::definition::{is_secret_header, redact_userinfo};
+use crate::model::definition::{is_secret_header, redact_userinfo_within};
 use crate::model::text::quoted;
 
 /// An entry of a source, and what is to be said of it.
@@ -209,7 +209,7 @@ fn shown(key: &str, value: &Value) -> String {
     let secret = is_secret_header(key)
         || ["pass", "key", "auth", "cred", "webhook"].iter().any(|w| key.to_lowercase().contains(w));
     match scalar(value) {
-        Some(text) if !secret && text.len() <= 60 => format!(" = {}", quoted(&redact_userinfo(&text))),
+        Some(text) if !secret && text.len() <= 60 => format!(" = {}", quoted(&redact_userinfo_within(&text))),
         _ => String::new(),
     }
 }

@@ -20,7 +20,7 @@ use check::{
     check_keep_alive, check_method, check_name, check_parent, check_pass_result, check_tags, check_timeout, check_url,
     odd_flag, redact_header,
 };
-pub use check::{is_secret_header, redact_userinfo};
+pub use check::{is_secret_header, redact_userinfo, redact_userinfo_within};
 use values::{boolean, duration, headers_text, integer, kept_headers, list, text};
 
 /// Default time between due times.

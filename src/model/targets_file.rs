@@ -132,7 +132,34 @@ pub fn key_line(key: &str, value: &Value) -> Option<String> {
         let duration = humantime::format_duration(Duration::from_millis(ms));
         return Some(format!("{short} = \"{duration}\""));
     }
-    Some(format!("{key} = {}", toml::Value::try_from(value).ok()?))
+    let text = toml::Value::try_from(value).ok()?.to_string();
+    let text = if text.contains(is_hidden_in_toml) { in_escapes(value) } else { text };
+    Some(format!("{key} = {text}"))
+}
+
+/// What the TOML library writes as it is, and no terminal should get.
+fn is_hidden_in_toml(c: char) -> bool {
+    super::text::is_hidden(c) && !matches!(c, '\n' | '\t')
+}
+
+/// A value as TOML, with escapes for everything that is hidden.
+fn in_escapes(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(in_escapes).collect::<Vec<_>>().join(", ")),
+        Value::Object(keys) => {
+            let pairs = keys.iter().map(|(key, v)| format!("{} = {}", in_escapes(&key.as_str().into()), in_escapes(v)));
+            format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        // A basic string of TOML takes every escape of JSON.
+        other => other.to_string().chars().fold(String::new(), |mut out, c| {
+            if super::text::is_hidden(c) {
+                out.push_str(&format!("\\U{:08X}", u32::from(c)));
+            } else {
+                out.push(c);
+            }
+            out
+        }),
+    }
 }
 
 /// The parser's words on one line; they may quote the file.
@@ -305,6 +332,18 @@ mod tests {
         for (text, part) in cases {
             let all: Vec<String> = parse(text, &any_type).unwrap_err().iter().map(ToString::to_string).collect();
             assert!(all.iter().any(|p| p.contains(part)), "{text}: {all:?} should hold {part}");
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_is_written_in_escapes_and_read_back() {
+        let odd = "say \"hi\"\n'\u{9b}31m\u{85}\u{202e}\u{7f}\u{1f600}\\\0";
+        let all = serde_json::json!({ "k": odd, "list": [odd, 1, true], "table": { odd: { "x": odd } } });
+        for (key, value) in all.as_object().unwrap() {
+            let line = key_line(key, value).unwrap();
+            assert!(!line.contains(crate::model::text::is_hidden), "{line:?}");
+            let read: Value = toml::from_str(&line).unwrap();
+            assert_eq!(&read[key], value, "{line}");
         }
     }
 

@@ -96,18 +96,29 @@ impl Drop for Room {
     }
 }
 
-/// Connects, unless that would take a descriptor of the reserve. For protocols in which the client speaks first: the last
-/// packet of the handshake waits for what is sent next and goes out with it (at the latest after the kernel's delay of an
-/// acknowledgement, 40 to 200 ms), as HAProxy's `tcp-smart-connect` has it. From then on the kernel acknowledges at once.
+/// Connects, unless that would take a descriptor of the reserve.
+///
+/// `sends_at_once`: the last packet of the handshake waits for what the caller sends and goes out with it, as HAProxy's
+/// `tcp-smart-connect` has it; if nothing is sent, after 200 ms. The kernel takes such a connection for one that talks in
+/// turns and delays the acknowledgement of what the server says by 40 ms, for which a server that writes its answer in
+/// small pieces waits (Nagle, RFC 9293 section 3.7.4): so [`acknowledge_at_once`] after sending.
 ///
 /// # Errors
 /// The system's; "too many open files" also when only the reserve is left.
-pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub async fn connect(address: SocketAddr, sends_at_once: bool) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     check(socket.as_raw_fd(), ceiling())?;
-    // Where the kernel cannot, one packet more is sent.
-    let _cannot = sockopt::set_tcp_quickack(&socket, false);
+    if sends_at_once {
+        // Where the kernel cannot, one packet more is sent.
+        let _cannot = sockopt::set_tcp_quickack(&socket, false);
+    }
     socket.connect(address).await
+}
+
+/// What comes is acknowledged at once, as on any young connection.
+pub fn acknowledge_at_once(tcp: &TcpStream) {
+    // A dead socket shows later.
+    let _cannot = sockopt::set_tcp_quickack(tcp, true);
 }
 
 /// Whether a descriptor can be opened without taking one of the reserve: for those that others open for us.
@@ -149,7 +160,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let tcp = runtime.block_on(connect(address)).unwrap();
+        let tcp = runtime.block_on(connect(address, false)).unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), address);
         spare().unwrap();
     }
@@ -162,7 +173,7 @@ mod tests {
         let clock = Clock::system();
         let (tcp, early) = loop {
             let begun = clock.now();
-            let tcp = runtime.block_on(connect(listener.local_addr().unwrap())).unwrap();
+            let tcp = runtime.block_on(connect(listener.local_addr().unwrap(), true)).unwrap();
             let early = listener.accept();
             // Where this machine was busy elsewhere meanwhile, the kernel may have waited long enough.
             if early.is_err() || clock.now().since(begun) < Duration::from_millis(40) {

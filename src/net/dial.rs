@@ -130,12 +130,17 @@ pub fn words(error: &io::Error) -> String {
     escape_controls(&text.to_lowercase()).into_owned()
 }
 
-/// Connects to one address: no timer, no list.
+/// Connects to one address: no timer, no list. `sends_at_once`: see [`descriptors::connect`].
 ///
 /// # Errors
 /// What the address said.
-pub async fn one(address: SocketAddr, leave: Leave<'_>, observer: &dyn Observer) -> Result<TcpStream, DialError> {
-    match attempt(address, leave, observer).await {
+pub async fn one(
+    address: SocketAddr,
+    leave: Leave<'_>,
+    sends_at_once: bool,
+    observer: &dyn Observer,
+) -> Result<TcpStream, DialError> {
+    match attempt(address, leave, sends_at_once, observer).await {
         (_, Ok(tcp)) => {
             connected(&tcp, address, observer);
             Ok(tcp)
@@ -153,7 +158,7 @@ pub fn may_use(address: SocketAddr, leave: Leave<'_>) -> Result<(), DialError> {
     denied.map_err(|denied| DialError::new(vec![(address, Trouble::Denied(denied))]))
 }
 
-/// Connects to whichever address takes it first.
+/// Connects to whichever address takes it first. `sends_at_once`: see [`descriptors::connect`].
 ///
 /// # Errors
 /// What each address said, when none did.
@@ -161,17 +166,18 @@ pub async fn any(
     addresses: &[IpAddr],
     port: u16,
     leave: Leave<'_>,
+    sends_at_once: bool,
     observer: &dyn Observer,
 ) -> Result<TcpStream, DialError> {
     if let [ip] = addresses {
-        return one(SocketAddr::new(*ip, port), leave, observer).await;
+        return one(SocketAddr::new(*ip, port), leave, sends_at_once, observer).await;
     }
     let mut waiting = addresses.iter().map(|ip| SocketAddr::new(*ip, port));
     let mut failed = Vec::new();
     let mut running = FuturesUnordered::new();
     loop {
         if let Some(next) = waiting.next() {
-            running.push(attempt(next, leave, observer));
+            running.push(attempt(next, leave, sends_at_once, observer));
         }
         // Wait for an end, or for the time to try the next address beside those that run.
         let ended = if waiting.len() == 0 {
@@ -196,13 +202,14 @@ pub async fn any(
 async fn attempt(
     address: SocketAddr,
     leave: Leave<'_>,
+    sends_at_once: bool,
     observer: &dyn Observer,
 ) -> (SocketAddr, Result<TcpStream, Trouble>) {
     let result = match leave.guard.check(address.ip(), leave.caller) {
         Err(denied) => Err(Trouble::Denied(denied)),
         Ok(()) => {
             observer.event(Event::Connecting { address });
-            descriptors::connect(address).await.map_err(Trouble::System)
+            descriptors::connect(address, sends_at_once).await.map_err(Trouble::System)
         }
     };
     if let Err(trouble) = &result {

@@ -92,6 +92,9 @@ pub struct Endpoint<'a> {
     pub tls: Option<&'a TlsOptions>,
     /// For whom: what lifts the egress policy.
     pub caller: Caller<'a>,
+    /// Without TLS: the caller sends at once, and then calls [`descriptors::acknowledge_at_once`]; see
+    /// [`descriptors::connect`]. Never where the server speaks first.
+    pub sends_at_once: bool,
 }
 
 /// What one arbiter needs to connect: its resolver with cache, its TLS profiles, the egress policy.
@@ -116,8 +119,7 @@ impl Net {
         }
     }
 
-    /// Resolves, connects and, where asked, shakes hands: for protocols in which the client speaks first, see
-    /// [`descriptors::connect`]. Resolving and TLS are boxed: a plain probe need not carry them.
+    /// Resolves, connects and, where asked, shakes hands. Resolving and TLS are boxed: a plain probe need not carry them.
     ///
     /// # Errors
     /// The step that failed, with its reason.
@@ -127,12 +129,13 @@ impl Net {
             None => None,
         };
         let leave = Leave { guard: &self.guard, caller: to.caller };
+        let at_once = to.sends_at_once && to.tls.is_none();
         let tcp = match &to.host {
-            url::Host::Ipv4(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), leave, observer).await?,
-            url::Host::Ipv6(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), leave, observer).await?,
+            url::Host::Ipv4(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), leave, at_once, observer).await?,
+            url::Host::Ipv6(ip) => dial::one(SocketAddr::new((*ip).into(), to.port), leave, at_once, observer).await?,
             url::Host::Domain(name) => {
                 let addresses = Box::pin(self.resolver.resolve(name, observer)).await?;
-                Box::pin(dial::any(&addresses, to.port, leave, observer)).await?
+                Box::pin(dial::any(&addresses, to.port, leave, at_once, observer)).await?
             }
         };
         match to.tls {

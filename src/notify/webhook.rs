@@ -86,7 +86,7 @@ impl Webhooks {
             return Err("its URL has no host".to_owned());
         };
         let place = format!("{host}:{port}");
-        let endpoint = Endpoint { host, port, tls: tls.as_ref(), caller: Caller::Shared };
+        let endpoint = Endpoint { host, port, tls: tls.as_ref(), caller: Caller::Shared, sends_at_once: false };
         match tokio::time::timeout(limit, self.net.connect(endpoint, &())).await {
             Ok(Ok(_)) => Ok(place),
             Ok(Err(e)) => Err(request.clean(&e.to_string(), 300)),
@@ -100,7 +100,7 @@ impl Webhooks {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Ok(SendResult::permanent("its URL has no host"));
         };
-        let endpoint = Endpoint { host, port, tls: tls.as_ref(), caller: Caller::Shared };
+        let endpoint = Endpoint { host, port, tls: tls.as_ref(), caller: Caller::Shared, sends_at_once: false };
         let connection = self.net.connect(endpoint, told).await.map_err(|e| e.to_string())?;
         let wrong = |what: &str| format!("the request cannot be sent: {what}");
         let uri = Uri::builder()

@@ -95,7 +95,7 @@ impl HttpProber {
             return Err(Failure::new(Reason::Internal, "connecting: the URL has no host"));
         };
         let tls = (url.scheme() == "https").then_some(request.tls);
-        let endpoint = Endpoint { host, port, tls, caller: request.caller };
+        let endpoint = Endpoint { host, port, tls, caller: request.caller, sends_at_once: true };
         let connection = self.net.connect(endpoint, recorder.as_ref()).await?;
         let bytes = request::fetching(request, &self.user_agent);
         let sent = http::Request { bytes: &bytes, with_body: request.body.is_some() };

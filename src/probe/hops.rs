@@ -162,7 +162,7 @@ impl HttpProber {
             return Err(Failure::new(Reason::Internal, "connecting: the URL has no host"));
         };
         let caller = Caller::Target(target.egress_allow.as_deref());
-        let endpoint = Endpoint { host, port, tls: tls.as_deref(), caller };
+        let endpoint = Endpoint { host, port, tls: tls.as_deref(), caller, sends_at_once: true };
         let connection = self.net.connect(endpoint, recorder.as_ref()).await?;
         let bytes = request::message(target, hop, authorization, &self.user_agent, last);
         let request = http::Request { bytes: &bytes, with_body: hop.with_body && target.body.is_some() };

@@ -171,7 +171,7 @@ fn tls_is_shaken_once_and_its_certificate_stays_noted() {
 fn a_certificate_that_expires_meanwhile_ends_it() {
     let authority = Authority::new("skypunch test authority");
     let clock = Clock::system();
-    let until = clock.utc_now().plus(Duration::from_secs(4));
+    let until = clock.utc_now().plus(Duration::from_secs(8));
     let config = Arc::new(authority.sign_until(&["localhost"], until).server());
     let server = serve(move |caller| {
         let mut tls = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), caller.tcp);

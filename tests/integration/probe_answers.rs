@@ -1,14 +1,16 @@
 //! Bodies, odd but good answers, and redirects: each against a real peer.
 
+use std::io::Write;
 use std::time::Duration;
 
 use skypunch::model::definition::Definition;
 use skypunch::model::reason::Reason;
 use skypunch::model::trace::Event;
+use skypunch::probe::ProbeSettings;
 use skypunch::secret::Secret;
 
 use crate::misbehaving::{self as peer};
-use crate::probing::{Found, definition, probe, probe_url};
+use crate::probing::{Found, definition, probe, probe_times, probe_url, target};
 
 use crate::probe_reasons::{LONG, SHORT, answered, stalled};
 
@@ -236,4 +238,20 @@ fn no_secret_and_no_host_goes_to_another_origin() {
         assert_eq!(landed.contains(part), part.starts_with("x-plain"), "{part}: {landed}");
     }
     assert!(landed.contains(&format!("host: {}", other.address)));
+}
+
+#[test]
+fn an_answer_in_small_pieces_does_not_wait_for_our_acknowledgements() {
+    // As a server does that leaves Nagle's algorithm on: each piece waits for the acknowledgement of the one before.
+    let peer = peer::serve(|mut caller| {
+        caller.tcp.set_nodelay(false).unwrap();
+        caller.read_request();
+        for piece in ["HTTP/1.1 200 OK\r\n", "Content-Length: 2\r\n", "\r\n", "ok"] {
+            caller.tcp.write_all(piece.as_bytes()).unwrap();
+        }
+        peer::hold(caller.tcp);
+    });
+    let found = probe_times(&target(&definition(&peer.url())), ProbeSettings::default(), 5);
+    let quickest = found.iter().map(|f| f.passes().outcome.latency_us).min().unwrap();
+    assert!(quickest < 30_000, "{quickest} us: an acknowledgement is delayed by 40 ms");
 }

@@ -136,12 +136,13 @@ impl Engine {
     }
 
     fn say_capped(&self, notifier: NotifierId, until: UtcMs) {
-        let rate = self.parts.board.notifiers.all().get(&notifier).map_or(0, |e| e.row.rate_per_minute);
+        let all = self.parts.board.notifiers.all();
+        let Some(in_force) = all.get(&notifier).and_then(|e| e.in_force.as_ref()) else { return };
         let wait = Duration::from_secs(self.until(until).as_secs() + 1);
         warn!(
             self.parts.log,
             "a notifier has told as often in a minute as it may: what is owed waits, and several go out as one message; raise \
-            its rate_per_minute if that is too seldom"; "notifier" => %notifier, "rate_per_minute" => rate, "wait" => %format_duration(wait)
+            its rate_per_minute if that is too seldom"; "notifier" => %notifier, "rate_per_minute" => in_force.rate_per_minute, "wait" => %format_duration(wait)
         );
     }
 

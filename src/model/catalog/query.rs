@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::CatalogQuery;
+use crate::model::definition::redact_userinfo;
 use crate::model::text::{nearest, quoted};
 
 /// The scheme of such a URL.
@@ -21,7 +22,7 @@ impl CatalogQuery {
     /// # Errors
     /// One sentence: what is wrong, and what to write.
     pub fn parse(url: &Url) -> Result<CatalogQuery, String> {
-        let shown = || quoted(url.as_str());
+        let shown = || quoted(&redact_userinfo(url.as_str()));
         if !url.username().is_empty() || url.password().is_some() || url.port().is_some() {
             return Err(format!("a service of the catalog has neither user nor port: {HOW}"));
         }

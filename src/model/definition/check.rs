@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
+use url::{Position, Url};
 
 use super::HIDDEN;
 use crate::model::catalog::{self, CatalogQuery};
@@ -97,21 +97,35 @@ pub(in crate::model) fn check_url(s: &str) -> Result<(Url, Option<CatalogQuery>)
     Ok((url, None))
 }
 
-/// The URL with `***` for user and password. Of text that is no URL, or one without a host, all before its last `@` is hidden.
+/// The URL with `***` for user and password, however it is written. Of text that is no URL, or one without a host, all before
+/// its last `@` is hidden.
 #[must_use]
 pub fn redact_userinfo(url: &str) -> String {
-    let parsed = Url::parse(url).ok().filter(Url::has_host);
-    if parsed.as_ref().is_some_and(|u| u.username().is_empty() && u.password().is_none()) {
-        return url.to_owned();
+    match Url::parse(url).ok().filter(Url::has_host) {
+        Some(read) if read.username().is_empty() && read.password().is_none() => url.to_owned(),
+        Some(read) => format!("{}://{HIDDEN}@{}", read.scheme(), &read[Position::BeforeHost..]),
+        None => match url.rfind('@') {
+            Some(at) => format!("{}{HIDDEN}{}", plain_scheme(url), &url[at..]),
+            None => url.to_owned(),
+        },
     }
-    // However many slashes follow, and of whichever kind: a URL of http is read all the same.
-    let (scheme, rest) = url.split_at(url.find(':').map_or(0, |colon| colon + 1));
-    let authority = rest.trim_start_matches(['/', '\\']);
-    let end = if parsed.is_some() { authority.find(['/', '?', '#']) } else { None };
-    match authority[..end.unwrap_or(authority.len())].rfind('@') {
-        Some(at) => format!("{scheme}{}{HIDDEN}{}", &rest[..rest.len() - authority.len()], &authority[at..]),
-        None => url.to_owned(),
-    }
+}
+
+/// The same of text that need not be a URL at all: an address of mail, a name.
+#[must_use]
+pub fn redact_userinfo_within(text: &str) -> String {
+    let like_a_url = [":/", r":\"].iter().any(|sign| text.contains(sign));
+    if like_a_url { redact_userinfo(text) } else { text.to_owned() }
+}
+
+/// How a text begins that was meant for a URL of a target.
+fn plain_scheme(text: &str) -> &str {
+    let schemes = ["http:", "https:", "openstack:"];
+    let Some(scheme) = schemes.iter().find(|s| text.get(..s.len()).is_some_and(|t| t.eq_ignore_ascii_case(s))) else {
+        return "";
+    };
+    let slashes = text[scheme.len()..].bytes().take_while(|b| matches!(b, b'/' | b'\\')).count();
+    &text[..scheme.len() + slashes]
 }
 
 /// Header names whose values are secrets.

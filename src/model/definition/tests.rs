@@ -252,13 +252,18 @@ fn user_and_password_of_a_url_are_never_shown_and_nothing_else_is_hidden() {
     for (url, shown) in [
         ("https://me:hunter2@h/p?q=a@b#f", "https://***@h/p?q=a@b#f"),
         ("https://me:a@b@h/", "https://***@h/"),
-        ("https:/me:hunter2@h/", "https:/***@h/"),
-        ("https:me:hunter2@h/", "https:***@h/"),
-        (r"https:\\me:hunter2@h/", r"https:\\***@h/"),
+        ("https:/me:hunter2@h/", "https://***@h/"),
+        ("https:me:hunter2@h/", "https://***@h/"),
+        ("https:\t//me:hunter2@h/", "https://***@h/"),
+        ("ht\ntps:/\n/me:hunter2@h/", "https://***@h/"),
+        (r"https:\\me:hunter2@h/", "https://***@h/"),
+        (r"https://me:hunter2@h\a@b", "https://***@h/a@b"),
         ("openstack://me:hunter2@compute/public", "openstack://***@compute/public"),
-        ("me:hunter2@h", "me:***@h"),
+        ("openstack:me:hunter2@compute/public", "openstack:***@compute/public"),
+        ("me:hunter2@h", "***@h"),
         ("me hunter2@h", "***@h"),
-        ("https://me:hunter2/x@h/", "https://***@h/"),
+        ("//me:hunter2@h", "***@h"),
+        ("HTTPS://me:hunter2/x@h/", "HTTPS://***@h/"),
         ("https://me:hunter2@h:port/", "https://***@h:port/"),
         ("https://h/a@b", "https://h/a@b"),
         (r"https://h\a@b", r"https://h\a@b"),
@@ -268,5 +273,11 @@ fn user_and_password_of_a_url_are_never_shown_and_nothing_else_is_hidden() {
         ("", ""),
     ] {
         assert_eq!(redact_userinfo(url), shown);
+    }
+    assert_eq!(redact_userinfo_within("ops@example.org"), "ops@example.org");
+    assert_eq!(redact_userinfo_within("see https://me:hunter2@h:x/"), "***@h:x/");
+    let refused = |url: &str| field_of(|d| d.url = url.into());
+    for url in ["openstack:me:hunter2@compute/public", "openstack:///me:hunter2@compute/public"] {
+        assert!(!refused(url).contains("hunter2"), "{}", refused(url));
     }
 }

@@ -39,7 +39,7 @@ pub struct Next {
     /// When to call again, if nothing happens before; `None`: when something happens.
     pub again_at: Option<UtcMs>,
     /// Notifiers whose messages wait from now on because of `rate_per_minute`, and until when the first of them does. Each is
-    /// named once, until nothing of it waits any more.
+    /// named once, until it may tell again and nothing waits.
     pub capped: Vec<(NotifierId, UtcMs)>,
 }
 
@@ -86,12 +86,10 @@ impl Book {
                 }
                 Turn::Later(at) => {
                     next.again_at = earliest(next.again_at, Some(at));
-                    self.capped.remove(&notifier);
+                    self.forget_cap(now, notifier);
                 }
                 Turn::Busy => {}
-                Turn::Nothing => {
-                    self.capped.remove(&notifier);
-                }
+                Turn::Nothing => self.forget_cap(now, notifier),
             }
         }
         let timers = [self.index.limits.first(), self.index.reminders.first()].into_iter().flatten().map(|(at, _)| *at);
@@ -108,13 +106,13 @@ impl Book {
         }
         let none = Pace::new(id);
         let pace = self.paces.get(&id).unwrap_or(&none);
+        let open_at = cap_open_at(pace, now, notifier.rate_per_minute);
         let retry = dispatches().min_by_key(|d| (d.next_at, d.id)).map(|d| (d.next_at, d.id));
         let in_retry = under_way.map_or(0, |d| d.len());
         let fresh = self.fresh(notifier, pace, in_retry);
         let Some(at) = earliest(retry.map(|r| r.0), fresh.as_ref().map(|f| f.begin_at)) else { return Turn::Nothing };
-        let open_at = cap_open_at(pace, now, notifier.rate_per_minute);
         if at > now {
-            return Turn::Later(at.max(open_at));
+            return Turn::Later(at);
         }
         if open_at > now {
             return Turn::Capped(open_at);
@@ -126,6 +124,14 @@ impl Book {
                 Turn::Fresh(fresh.due_at, fresh.members)
             }
             _ => retry.map_or(Turn::Nothing, |r| Turn::Retry(r.1)),
+        }
+    }
+
+    /// Nothing waits for the cap: it is news again when something does, unless the cap is closed all the while.
+    fn forget_cap(&mut self, now: UtcMs, id: NotifierId) {
+        let open = |n: &Notifier| self.paces.get(&id).is_none_or(|p| cap_open_at(p, now, n.rate_per_minute) <= now);
+        if self.notifiers.get(&id).is_none_or(open) {
+            self.capped.remove(&id);
         }
     }
 

@@ -3,7 +3,7 @@
 use minijinja::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::model::definition::{Problem, redact_userinfo};
+use crate::model::definition::{Problem, redact_userinfo, redact_userinfo_within};
 use crate::model::params::shown_value;
 use crate::model::text::{nearest, quoted};
 use crate::secret::Secret;
@@ -181,7 +181,11 @@ impl TypeInfo {
         if is_reference(address) {
             return Vec::new();
         }
-        let shown = |text: &str| if self.address.secret { "it".to_owned() } else { quoted(&redact_userinfo(text)) };
+        let shown = |text: &str| match self.address.check {
+            _ if self.address.secret => "it".to_owned(),
+            Check::Url => quoted(&redact_userinfo(text)),
+            _ => quoted(&redact_userinfo_within(text)),
+        };
         let wrong = self.addresses(address).into_iter().find_map(|a| {
             self.address.check.check(&a).err().map(|e| format!("{} {e} ({})", shown(&a), self.address.help))
         });

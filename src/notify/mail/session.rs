@@ -87,7 +87,7 @@ impl Session {
         let tls = (account.security == Security::Tls).then_some(&options);
         steps.doing(format!("while connecting to {}:{}", account.host, account.port));
         let connection = net
-            .connect(Endpoint { host, port: account.port, tls, caller: Caller::Shared }, steps)
+            .connect(Endpoint { host, port: account.port, tls, caller: Caller::Shared, sends_at_once: false }, steps)
             .await
             .map_err(network)?;
         // Mails are written in several pieces: Nagle would hold each back for the server's delayed acknowledgement.

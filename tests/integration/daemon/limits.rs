@@ -227,6 +227,8 @@ fn more_messages_than_a_notifier_is_to_get_wait_and_none_is_lost(place: &Place) 
     let unhealthy = daemon.status()["unhealthy"].clone();
     let about = |c: &Value| c["about"] == json!("notifications");
     assert!(!unhealthy.as_array().unwrap().iter().any(about), "that is as it should be: {unhealthy:#}");
+    // What was told is noted; else it would be told once more after the kill.
+    wait_until("nothing is being sent", SOON, || number(&daemon.status()["notifications"], "sending") == 0);
     // They outlive a kill, and go out as one message.
     daemon.kill();
     let daemon = place.start();

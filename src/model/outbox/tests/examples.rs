@@ -387,3 +387,19 @@ fn a_notifier_that_may_not_tell_more_often_is_named_once_until_nothing_waits() {
         w.capped.clear();
     }
 }
+
+#[test]
+fn a_lone_message_that_waits_for_the_rate_is_named_and_a_long_wait_is_named_once() {
+    let mut w = World::new(vec![Notifier { rate_per_minute: 1, group_window: Duration::ZERO, ..notifier(1) }]);
+    w.fail(1);
+    w.run(10_000);
+    assert_eq!((w.tries.len(), w.capped.len()), (1, 0));
+    w.fail(2);
+    w.run(20_000);
+    assert_eq!((w.tries.len(), w.capped.len()), (1, 1), "nothing else happened meanwhile");
+    for target in 3..300 {
+        w.fail(target);
+        w.run(1_000);
+    }
+    assert_eq!((w.tries.len() > 4, w.capped.len()), (true, 1));
+}
