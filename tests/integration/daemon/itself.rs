@@ -172,11 +172,12 @@ fn descriptors_that_run_out_are_told_of_once_and_no_target_is(place: &Place) {
     let origin = Origin::start();
     let mut daemon = setup(place).start();
     let told = Told::of(place, &daemon);
+    // Without any of a probe: as many as these stay open.
+    let descriptors = daemon.status()["descriptors"].clone();
     load(place, &origin.url("/"));
     wait_until("there is load", SOON, || origin.total() >= 200);
-    let descriptors = daemon.status()["descriptors"].clone();
     let (open, limit) = (descriptors["open"].as_u64().unwrap(), descriptors["limit"].as_u64().unwrap());
-    // A quarter of so low a limit is kept from probes: what is open now reaches into it.
+    // A quarter of so low a limit is kept from probes: what stays open reaches into it.
     limit_descriptors(&daemon, open + 12);
     let trouble = wait_trouble(&daemon, "local_resources");
     assert!(trouble["why"].as_str().unwrap().contains("monitor.share = 20 of 100"), "{trouble:#}");
@@ -198,9 +199,9 @@ fn a_restart_in_the_middle_of_it_goes_on_with_the_same_incident(place: &Place) {
     let origin = Origin::start();
     let mut daemon = setup(place).start();
     let told = Told::of(place, &daemon);
+    let open = daemon.status()["descriptors"]["open"].as_u64().unwrap();
     load(place, &origin.url("/"));
     wait_until("there is load", SOON, || origin.total() >= 200);
-    let open = daemon.status()["descriptors"]["open"].as_u64().unwrap();
     limit_descriptors(&daemon, open + 12);
     let trouble = wait_trouble(&daemon, "local_resources");
     told.itself.wait(1);
