@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use self::file::{Cloud, Kind};
 use crate::model::credential::{Login, NamedCloud};
-use crate::model::text::{escape_controls, nearest, quoted};
+use crate::model::text::{escape_controls, nearest, quoted, shorten};
 use crate::secret::{Secret, read_regular};
 
 /// The name under which the environment is a cloud, unless `OS_CLOUD_NAME` says another.
@@ -103,8 +103,8 @@ fn from_files(name: &str, sources: &Sources) -> Result<(Cloud, String), String> 
         let hint =
             nearest(name, names.iter().copied()).map_or(String::new(), |n| format!(" (did you mean {}?)", quoted(n)));
         let has = if names.is_empty() { "no cloud at all".to_owned() } else { names.join(", ") };
-        let has = escape_controls(&has).into_owned();
-        return Err(format!("{} has no cloud {}{hint}; it has {has}", shown(&main.path), quoted(name)));
+        let has = escape_controls(&has);
+        return Err(format!("{} has no cloud {}{hint}; it has {}", shown(&main.path), quoted(name), shorten(&has, 500)));
     };
     let mut cloud = match own.profile() {
         None => Cloud::default(),
