@@ -104,7 +104,12 @@ fn from_files(name: &str, sources: &Sources) -> Result<(Cloud, String), String> 
             nearest(name, names.iter().copied()).map_or(String::new(), |n| format!(" (did you mean {}?)", quoted(n)));
         let has = if names.is_empty() { "no cloud at all".to_owned() } else { names.join(", ") };
         let has = escape_controls(&has);
-        return Err(format!("{} has no cloud {}{hint}; it has {}", shown(&main.path), quoted(name), shorten(&has, 500)));
+        return Err(format!(
+            "{} has no cloud {}{hint}; it has {}",
+            shown(&main.path),
+            quoted(name),
+            shorten(&has, 500)
+        ));
     };
     let mut cloud = match own.profile() {
         None => Cloud::default(),
