@@ -142,7 +142,8 @@ impl Engine {
         warn!(
             self.parts.log,
             "a notifier has told as often in a minute as it may: what is owed waits, and several go out as one message; raise \
-            its rate_per_minute if that is too seldom"; "notifier" => %notifier, "rate_per_minute" => in_force.rate_per_minute, "wait" => %format_duration(wait)
+            its rate_per_minute if that is too seldom";
+            "notifier" => %notifier, "rate_per_minute" => in_force.rate_per_minute, "wait" => %format_duration(wait)
         );
     }
 
