@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
+use url::{Position, Url};
 
 use super::control::ControlSettings;
 use super::layers::Reader;
@@ -329,6 +329,12 @@ fn database_url(given: Given<'_>) -> Result<(DatabaseUrl, Option<Secret>), Strin
     let mut url = Url::parse(&text).map_err(|e| format!("is not a URL ({e}): {HOW}"))?;
     if !matches!(url.scheme(), "mysql" | "mariadb") {
         return Err(format!("has a scheme that is not known: {HOW}"));
+    }
+    // Nothing is shown of what may be the rest of a password.
+    if url[Position::BeforePath..].contains(['@', '#']) {
+        return Err("has an `@` or `#` after the host: in a password, write @ as %40, / as %2F, ? as %3F, # as %23 \
+                    and % as %25, or set it as database.password"
+            .into());
     }
     if url.host_str().is_none_or(str::is_empty) || url.username().is_empty() {
         return Err(format!("has no user or no host: {HOW}"));

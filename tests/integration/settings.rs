@@ -162,6 +162,11 @@ fn wrong_files_are_refused_with_place_value_and_mend() {
         ("[database]\nurl = 'mysql:///sky'", "has no user or no host"),
         ("[database]\nurl = 'mysql://sky@db/sky?ssl=1'", "has the parameter `ssl`, which is not known"),
         ("[database]\nurl = 'mysql://sky:hunter2%zz@db/sky'", "`%` in its password"),
+        // What may be the rest of a password is not shown.
+        ("[database]\nurl = 'mysql://sky:12/3?hunter2@db/sky'", "has an `@` or `#` after the host: in a password"),
+        ("[database]\nurl = 'mysql://sky:12/3#hunter2@db/sky'", "has an `@` or `#` after the host"),
+        ("[database]\nurl = 'mysql://sky:12/hunter2@db'", "has an `@` or `#` after the host"),
+        ("[database]\nurl = 'mysql://sky@db/sky#hunter2'", "has an `@` or `#` after the host"),
         ("[database]\nurl = 'sqlite::memory:'", "must be a file"),
         ("[database]\nurl = 'sqlite:'", "names no file"),
         ("[database]\nurl = 'sqlite:///var/lib/'", "names no file"),

@@ -185,6 +185,7 @@ fn with_own(view: &View, message: &Message, own: &[(String, String)], now: UtcMs
 fn context(view: &View, message: &Message, now: UtcMs) -> Result<Value, Error> {
     let wrong = |e: serde_json::Error| Error::new(ErrorKind::BadSerialization, e.to_string());
     let mut all = facts(message);
+    all.values_mut().for_each(clean);
     let mut items = all.remove("items").and_then(|items| items.as_array().cloned()).unwrap_or_default();
     for (item, shown) in items.iter_mut().zip(&view.items) {
         if let (Some(item), Json::Object(shown)) = (item.as_object_mut(), serde_json::to_value(shown).map_err(wrong)?) {
@@ -203,6 +204,20 @@ fn context(view: &View, message: &Message, now: UtcMs) -> Result<Value, Error> {
         ("items".to_owned(), items.into()),
     ]);
     Ok(Value::from(Serde(Json::Object(all))))
+}
+
+/// All texts in it on one line: a name or a reason may be what a server said.
+fn clean(value: &mut Json) {
+    match value {
+        Json::String(text) => {
+            if let Cow::Owned(escaped) = escape_controls(text) {
+                *text = escaped;
+            }
+        }
+        Json::Array(values) => values.iter_mut().for_each(clean),
+        Json::Object(map) => map.values_mut().for_each(clean),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 fn one(env: &Environment<'_>, name: &str, source: &str, context: &Value) -> Result<String, Error> {
@@ -235,8 +250,7 @@ fn line(text: &str) -> String {
     shorten(&escape_controls(&words.join(" ")), MAX_SUBJECT).into_owned()
 }
 
-/// Control characters and what reorders text are made visible: a person's own template may use names that hold what a
-/// server said.
+/// Control characters and what reorders text are made visible, also those that an own template writes itself.
 fn visible(text: &str) -> Cow<'_, str> {
     let acts = |c: char| {
         (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

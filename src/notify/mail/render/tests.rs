@@ -206,6 +206,16 @@ fn nothing_from_outside_becomes_markup_a_header_or_a_control_sequence() {
 }
 
 #[test]
+fn what_own_templates_print_is_on_one_line_too() {
+    let mut item = samples::item("api", EventKind::Fail);
+    item.target.parent = Some("gate\u{2029}way\n\u{200b}".into());
+    let message = samples::message(MessageKind::Fail, vec![item]);
+    let own = [("fail".to_owned(), "by {{ item.target.parent }}\n{{ message.items[0].target.parent }}".to_owned())];
+    let line = "gate\\u{2029}way\\n\\u{200b}";
+    assert_eq!(render(&message, &own, message.at).text, format!("by {line}\n{line}\n"));
+}
+
+#[test]
 fn own_templates_stand_in_and_broken_ones_stop_no_message() {
     let own = |name: &str, source: &str| vec![(name.to_owned(), source.to_owned())];
     let fail = sample(MessageKind::Fail);
