@@ -257,7 +257,7 @@ impl PersistenceSettings {
         let keep_notifications = keep("persistence.keep_notifications", 90 * DAY);
         PersistenceSettings {
             flush_interval: r
-                .get("persistence.flush_interval", Duration::from_millis(200), |g| values::duration(g, limits)),
+                .get("persistence.flush_interval", Duration::from_millis(150), |g| values::duration(g, limits)),
             batch_size: number(r, "persistence.batch_size", 2500, 1, 5000),
             queue_size: number(r, "persistence.queue_size", 100_000, 1000, 10_000_000),
             keep_results,

@@ -27,7 +27,7 @@ on_both!(kill_9_at_random_moments_loses_no_more_than_the_flush_interval);
 const KILLS: u64 = 25;
 const TARGETS: usize = 100;
 const FLIPPING: usize = 8;
-/// What is promised: a result waits for 200 ms at most (the default of `persistence.flush_interval`) and is then written.
+/// What is promised: a result waits for 150 ms at most (the default of `persistence.flush_interval`) and is then written.
 const FLUSH: Duration = Duration::from_millis(250);
 /// How much longer writing may take in a debug build on a busy machine: the batch before it, its own transaction, the disk.
 const WRITING: Duration = Duration::from_millis(750);
@@ -85,7 +85,7 @@ fn prepare(place: &Place, origin: &Origin, receiver: &Receiver) {
 }
 
 /// The flush interval is the default: the harness has a shorter one.
-const SETTINGS: &str = "[notify]\nflap_changes = 0\n[persistence]\nflush_interval = \"200ms\"\n";
+const SETTINGS: &str = "[notify]\nflap_changes = 0\n[persistence]\nflush_interval = \"150ms\"\n";
 
 fn kill_9_at_random_moments_loses_no_more_than_the_flush_interval(place: &Place) {
     let kills = std::env::var("SKYPUNCH_TEST_KILLS").ok().and_then(|s| s.parse().ok()).unwrap_or(KILLS);
