@@ -11,6 +11,10 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::text::clean;
+
+/// So many characters of a path or a name are shown.
+const MAX_SHOWN: usize = 300;
 /// A longer file than this is no secret.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
@@ -95,6 +99,15 @@ pub enum SecretError {
     NotText(String),
 }
 
+/// What is wrong with the URL of a database that seems to hold the rest of a password behind the host, as
+/// `mysql://me:12/3?x@db/sky` does: nothing of that may be shown.
+#[must_use]
+pub fn rest_of_password(url: &url::Url) -> Option<&'static str> {
+    url[url::Position::BeforePath..].contains(['@', '#']).then_some(
+        "has an `@` or `#` after the host: in a password, write @ as %40, / as %2F, ? as %3F, # as %23 and % as %25",
+    )
+}
+
 impl SecretPolicy {
     /// The value of `secret`: itself, or what its reference points to (without a final line break).
     ///
@@ -109,32 +122,31 @@ impl SecretPolicy {
         };
         match reference.split_once(':') {
             Some(("env", name)) => {
+                let variable = || format!("environment variable {}", clean(name, MAX_SHOWN));
                 if !self.environment.iter().any(|n| n == name) {
-                    return Err(SecretError::NotAllowed(format!("environment variable {name}"), "secrets.environment"));
+                    return Err(SecretError::NotAllowed(variable(), "secrets.environment"));
                 }
-                std::env::var(name)
-                    .map(Secret)
-                    .map_err(|_| SecretError::Missing(format!("environment variable {name}")))
+                std::env::var(name).map(Secret).map_err(|_| SecretError::Missing(variable()))
             }
             Some(("file", path)) => self.read_file(Path::new(path), &self.folders, "secrets.folders"),
             Some(("cred", name)) => match &self.credentials {
-                None => Err(SecretError::Credential(name.into())),
+                None => Err(SecretError::Credential(clean(name, MAX_SHOWN))),
                 Some(dir) => {
                     let read = self.read_file(&dir.join(name), std::slice::from_ref(dir), "LoadCredential");
                     read.map_err(|e| match e {
                         SecretError::Unreadable(_, why) if why.kind() == io::ErrorKind::NotFound => {
-                            SecretError::Credential(name.into())
+                            SecretError::Credential(clean(name, MAX_SHOWN))
                         }
                         other => other,
                     })
                 }
             },
-            _ => Err(SecretError::Form(text.chars().take(60).collect())),
+            _ => Err(SecretError::Form(clean(text, 60))),
         }
     }
 
     fn read_file(&self, path: &Path, folders: &[PathBuf], key: &'static str) -> Result<Secret, SecretError> {
-        let shown = || format!("file {}", path.display());
+        let shown = || format!("file {}", clean(&path.display().to_string(), MAX_SHOWN));
         if path.components().any(|c| c == Component::ParentDir) {
             return Err(SecretError::NotAllowed(shown(), key));
         }

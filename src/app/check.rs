@@ -16,7 +16,7 @@ use crate::model::credential::{CredentialDefinition, OpenStackAuth, missing, nam
 use crate::model::definition::Definition;
 use crate::model::egress::EgressPolicy;
 use crate::model::targets_file::TargetsFile;
-use crate::model::text::{escape_controls, quoted};
+use crate::model::text::{escape_controls, escape_lines, quoted};
 use crate::openstack::clouds;
 
 /// Says what is in force and what is wrong. Exit code 0, or 2 when something is wrong; 1 when the output cannot be
@@ -28,10 +28,10 @@ pub fn check(settings: &Settings, targets_file: Option<&Path>) -> ExitCode {
     let mut errors = io::stderr().lock();
     for sentence in found.wrong.iter().chain(&written.as_ref().err().cloned()) {
         // Nobody is left to be told that this cannot be written.
-        let _unheard = writeln!(errors, "skypunch: {sentence}");
+        let _unheard = writeln!(errors, "skypunch: {}", escape_lines(sentence));
     }
     for sentence in &found.warnings {
-        let _unheard = writeln!(errors, "skypunch: warning: {sentence}");
+        let _unheard = writeln!(errors, "skypunch: warning: {}", escape_lines(sentence));
     }
     if !found.wrong.is_empty() {
         ExitCode::from(EXIT_INPUT)

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{EXIT_INPUT, fresh_writer, notifying, place, startup, with_causes};
+use super::{EXIT_INPUT, escape_lines, fresh_writer, notifying, place, startup, with_causes};
 use crate::actors::databases::{is_alive, this_process};
 use crate::clock::Clock;
 use crate::config::{Settings, TlsMode};
@@ -21,6 +21,7 @@ use crate::import::legacy::source::{OldPlace, from_config, from_url};
 use crate::import::legacy::{ImportMark, LegacyPlan, bring, plan, report, written};
 use crate::model::definition::Definition;
 use crate::model::notifier::NotifierDefinition;
+use crate::model::text::clean;
 use crate::secret::{Secret, SecretPolicy, read_regular};
 use crate::store::{ConnectOptions, DatabaseUrl, ImportStamp, LeaseOutcome, Store, StoreError, Tls, read_legacy};
 
@@ -75,7 +76,7 @@ pub fn import_legacy(settings: &Settings, wish: &LegacyWish) -> ExitCode {
 }
 
 fn refuse(error: &LegacyError) -> ExitCode {
-    eprintln!("skypunch: {}", with_causes(error));
+    eprintln!("skypunch: {}", escape_lines(&with_causes(error)));
     match error {
         LegacyError::Input(_) => ExitCode::from(EXIT_INPUT),
         LegacyError::Store { source, .. } if !source.is_away() => ExitCode::from(EXIT_INPUT),
@@ -179,7 +180,8 @@ fn write(
         return Err(StoreError::Setting(format!(
             "a daemon works on it (pid {} on {}): stop it for the import (skypunchctl stop), and start it afterwards; it would \
              write over the states that are brought in beside it",
-            holder.pid, holder.host
+            holder.pid,
+            clean(&holder.host, 255)
         )));
     }
     let planned = make(&existing(&mut store)?);

@@ -41,7 +41,7 @@ use crate::config::Settings;
 use crate::logging::LogGuard;
 use crate::model::ids::IdGenerator;
 
-pub use crate::model::text::with_causes;
+pub use crate::model::text::{escape_lines, with_causes};
 pub use check::check;
 pub use legacy::{LegacyWish, import_legacy};
 pub use restore::{Wish, restore};
@@ -74,7 +74,7 @@ pub fn run(settings: &Settings, config: Option<PathBuf>, targets: Option<PathBuf
 
 /// Says on standard error why the program does not run.
 fn refuse(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("skypunch: {}", with_causes(error));
+    eprintln!("skypunch: {}", escape_lines(&with_causes(error)));
     ExitCode::from(EXIT_INPUT)
 }
 

@@ -20,7 +20,7 @@ use crate::actors::databases::{is_alive, this_process};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl as UrlSetting, Settings};
 use crate::model::backup::{BackupProblem, Checker, Line, MAX_HEADER, MAX_LINE, Summary};
-use crate::model::text::escape_controls;
+use crate::model::text::{escape_controls, escape_lines};
 use crate::model::time::UtcMs;
 use crate::store::backup::{Loader, LocalRestore, check_known, local_contents};
 use crate::store::{ConnectOptions, DatabaseUrl, Store, StoreError};
@@ -67,7 +67,7 @@ impl From<StoreError> for RestoreError {
 pub fn restore(settings: &Settings, wish: &Wish) -> ExitCode {
     match carry_out(settings, wish) {
         Ok(said) => {
-            println!("{said}");
+            println!("{}", escape_lines(&said));
             ExitCode::SUCCESS
         }
         Err(e) => {

@@ -11,6 +11,7 @@ use crate::model::credential::{missing, named_clouds};
 use crate::model::notifier::TypeCheck;
 use crate::model::plan::{Edits, Planned, PlannedAction, Unplannable, afterwards, plan};
 use crate::model::targets_file::{TargetsFile, parse};
+use crate::model::text::clean;
 use crate::model::time::UtcMs;
 use crate::openstack::clouds;
 use crate::store::{Store, StoreError};
@@ -99,7 +100,8 @@ pub fn apply_at_start(
         (Ok(targets), Ok(notifiers), Ok(credentials)) => (targets, notifiers, credentials),
         (a, b, c) => {
             let wrong: Vec<Unplannable> = [a.err(), b.err(), c.err()].into_iter().flatten().flatten().collect();
-            let list = wrong.iter().flat_map(|w| w.problems.iter().map(move |p| format!("  {} {p}", w.name)));
+            let list =
+                wrong.iter().flat_map(|w| w.problems.iter().map(move |p| format!("  {} {p}", clean(&w.name, 128))));
             let list = list.collect::<Vec<_>>().join("\n");
             return Err(TargetsError::Wrong { path: file.to_owned(), list });
         }

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let settings = match config::load(files.config.as_deref(), &[], env) {
         Ok(settings) => settings,
         Err(e) => {
-            eprintln!("skypunch: {}", app::with_causes(&e));
+            eprintln!("skypunch: {}", app::escape_lines(&app::with_causes(&e)));
             return ExitCode::from(2);
         }
     };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::{Position, Url};
+use url::Url;
 
 use super::control::ControlSettings;
 use super::layers::Reader;
@@ -15,7 +15,7 @@ use super::values::{self, Given};
 use crate::model::egress::EgressPolicy;
 use crate::model::monitor::MonitorRule;
 use crate::model::series::SeriesPolicy;
-use crate::secret::{Secret, SecretPolicy};
+use crate::secret::{Secret, SecretPolicy, rest_of_password};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -330,11 +330,8 @@ fn database_url(given: Given<'_>) -> Result<(DatabaseUrl, Option<Secret>), Strin
     if !matches!(url.scheme(), "mysql" | "mariadb") {
         return Err(format!("has a scheme that is not known: {HOW}"));
     }
-    // Nothing is shown of what may be the rest of a password.
-    if url[Position::BeforePath..].contains(['@', '#']) {
-        return Err("has an `@` or `#` after the host: in a password, write @ as %40, / as %2F, ? as %3F, # as %23 \
-                    and % as %25, or set it as database.password"
-            .into());
+    if let Some(what) = rest_of_password(&url) {
+        return Err(format!("{what}, or set it as database.password"));
     }
     if url.host_str().is_none_or(str::is_empty) || url.username().is_empty() {
         return Err(format!("has no user or no host: {HOW}"));

@@ -146,7 +146,10 @@ pub(super) fn duration_or_zero(given: Given<'_>, range: RangeInclusive<Duration>
 fn any_duration(given: Given<'_>) -> Result<Duration, String> {
     let parse = |s: &str| {
         humantime::parse_duration(s).map_err(|_| match s.trim().parse::<f64>() {
-            Ok(_) => format!("{} has no unit: write \"{}s\" or \"{}ms\"", quoted(s), s.trim(), s.trim()),
+            Ok(_) => {
+                let n = if s.trim().len() <= 20 { s.trim() } else { "5" };
+                format!("{} has no unit: write \"{n}s\" or \"{n}ms\"", quoted(s))
+            }
             Err(_) => format!("{} is not a duration: write for example \"250ms\", \"10s\" or \"7d\"", quoted(s)),
         })
     };

@@ -279,7 +279,9 @@ impl io::Write for JsonLine {
                     if escape_controls(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8() {
                         line.push(c);
                     } else {
-                        let _infallible = write!(line, "\\u{:04x}", u32::from(c));
+                        for unit in c.encode_utf16(&mut [0; 2]) {
+                            let _infallible = write!(line, "\\u{unit:04x}");
+                        }
                     }
                 }
                 line.push('\n');

@@ -77,10 +77,11 @@ fn no_control_character_reaches_the_log_in_any_format() {
 #[test]
 fn json_lines_are_json_and_keep_what_was_said() {
     let text = logged(LogFormat::Json, |log| {
-        slog::warn!(log, "target \"{}\" changed\u{9b}", "ä"; "latency_ms" => 1.5, "tags" => "a=b");
+        slog::warn!(log, "target \"{}\" changed\u{9b}\u{e0041}", "ä"; "latency_ms" => 1.5, "tags" => "a=b");
     });
     let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(line["msg"], "target \"ä\" changed\u{9b}");
+    assert_eq!(line["msg"], "target \"ä\" changed\u{9b}\u{e0041}");
+    assert!(text.contains("\\u009b\\udb40\\udc41"), "{text}");
     assert_eq!((&line["level"], &line["latency_ms"]), (&"WARNING".into(), &1.5.into()));
     assert!(line["ts"].as_str().unwrap().ends_with('Z'));
 }

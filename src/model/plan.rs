@@ -11,6 +11,7 @@ use super::defined::Defined;
 use super::definition::Problem;
 use super::notifier::TypeCheck;
 use super::targets_file::Entry;
+use super::text::{clean, quoted};
 
 /// What is to be done with one target, notifier or credential.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,15 +77,18 @@ pub fn plan<D: Defined>(
         let mut fail =
             |problems| wrong.push(Unplannable { what: D::WHAT, number: i + 1, name: entry.name.clone(), problems });
         if let Some(first) = written.insert((tenant, entry.name.as_str()), i + 1) {
-            fail(vec![problem("name", format!("stands twice in tenant {tenant}: in {} {first} too", D::WHAT))]);
+            fail(vec![problem(
+                "name",
+                format!("stands twice in tenant {}: in {} {first} too", clean(tenant, 60), D::WHAT),
+            )]);
             continue;
         }
         let before = match (same, renamed) {
             (Some(same), Some(old)) if same.id() != old.id() => {
                 let message = format!(
                     "both {} and {} exist: remove one of them, or leave `renamed_from` out",
-                    super::text::quoted(old.name()),
-                    super::text::quoted(same.name())
+                    quoted(old.name()),
+                    quoted(same.name())
                 );
                 fail(vec![problem("renamed_from", message)]);
                 continue;
@@ -93,11 +97,8 @@ pub fn plan<D: Defined>(
             (None, None) => None,
         };
         if let Some(other) = before.and_then(|b| taken.insert(b.id(), &entry.name)) {
-            let message = format!(
-                "{} is this {what} already: one {what} cannot become two",
-                super::text::quoted(other),
-                what = D::WHAT
-            );
+            let message =
+                format!("{} is this {what} already: one {what} cannot become two", quoted(other), what = D::WHAT);
             fail(vec![problem("renamed_from", message)]);
             continue;
         }

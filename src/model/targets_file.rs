@@ -10,7 +10,7 @@ use super::credential::CredentialDefinition;
 use super::defined::{Defined, is_hidden};
 use super::definition::{Definition, Problem};
 use super::notifier::{NotifierDefinition, TypeCheck};
-use super::text::{escape_controls, nearest, quoted, shorten};
+use super::text::{clean, escape_controls, nearest, quoted, shorten};
 
 /// One `[[target]]`, `[[notifier]]` or `[[credential]]` of a file: what was written, and nothing else, so that an absent
 /// key can mean "as it is".
@@ -165,7 +165,7 @@ fn in_escapes(value: &Value) -> String {
 /// The parser's words on one line; they may quote the file.
 fn words(error: &toml::de::Error) -> String {
     let words: Vec<&str> = error.message().lines().map(str::trim).collect();
-    escape_controls(&shorten(&words.join(" "), 300)).into_owned()
+    clean(&words.join(" "), 300)
 }
 
 /// A problem of the file as a whole.

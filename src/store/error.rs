@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error};
 
-use crate::model::text::{escape_controls, shorten};
+use crate::model::text::clean;
 
 /// Why something did not work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +131,7 @@ impl StoreError {
 
 /// A driver's text as people may see it.
 pub(super) fn tidy(text: &str) -> String {
-    escape_controls(&shorten(text.trim(), 300)).into_owned()
+    clean(text.trim(), 300)
 }
 
 /// Sorts a text of either driver.

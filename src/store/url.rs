@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::error::StoreError;
-use crate::model::text::quoted;
-use crate::secret::Secret;
+use crate::model::text::{escape_controls, quoted};
+use crate::secret::{Secret, rest_of_password};
 
 const HOW: &str = "write sqlite:///path/to/file.db or mysql://user@host:port/database";
 
@@ -43,6 +43,9 @@ impl DatabaseUrl {
             return Err(wrong(&format!("begins with {}, which is no known kind", quoted(scheme))));
         }
         let url = Url::parse(text).map_err(|e| wrong(&format!("cannot be read ({e})")))?;
+        if let Some(what) = rest_of_password(&url) {
+            return Err(StoreError::Setting(format!("the database URL {what}")));
+        }
         let user = decode(url.username()).ok_or_else(|| wrong("has a user name that is not UTF-8"))?;
         let password = match url.password() {
             None => None,
@@ -107,28 +110,20 @@ impl DatabaseUrl {
 
 /// Percent-decodes; `None` when the bytes are no UTF-8.
 fn decode(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        let code =
-            (bytes[i] == b'%').then(|| text.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok())).flatten();
-        out.push(code.unwrap_or(bytes[i]));
-        i += if code.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8(out).ok()
+    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(Into::into)
 }
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Place::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+        let shown = match &self.0 {
+            Place::Sqlite(path) => format!("sqlite://{}", path.display()),
             Place::Mysql { user, host, port, database, socket, .. } => {
                 let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-                write!(f, "mysql://{user}@{host}:{port}/{database}")?;
-                socket.as_ref().map_or(Ok(()), |s| write!(f, "?socket={s}"))
+                let socket = socket.as_ref().map_or(String::new(), |s| format!("?socket={s}"));
+                format!("mysql://{user}@{host}:{port}/{database}{socket}")
             }
-        }
+        };
+        f.write_str(&escape_controls(&shown))
     }
 }
 
@@ -171,6 +166,7 @@ mod tests {
             ("mysql://me:hunter2@h", "names no database"),
             ("mysql://me:hunter2@h:99999/d", "invalid port"),
             ("mysql://me:hunter2@h/d?ssl-mode=REQUIRED", "`ssl-mode`"),
+            ("mysql://me:12/3?hunter2@h/d", "has an `@` or `#` after the host: in a password, write @ as %40"),
             ("hunter2", "no known kind"),
         ] {
             let error = DatabaseUrl::parse(text).unwrap_err();
@@ -178,5 +174,11 @@ mod tests {
             assert!(text == "hunter2" || !error.to_string().contains("hunter2"), "{error}");
             assert!(!error.is_away());
         }
+    }
+
+    #[test]
+    fn what_is_decoded_is_shown_on_one_line() {
+        let url = DatabaseUrl::parse("mysql://me%1b[2J@h/d?socket=/x%0Ay").unwrap();
+        assert_eq!(url.to_string(), "mysql://me\\u{1b}[2J@h:3306/d?socket=/x\\ny");
     }
 }

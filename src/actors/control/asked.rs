@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::model::definition::Problem;
-use crate::model::text::{escape_controls, quoted, shorten};
+use crate::model::text::{clean, quoted};
 
 /// What stands behind the `?`; every parameter is one that may be left out.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) fn read<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
             let alone = url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish();
             let error = web::Query::<T>::from_query(&alone).err()?;
             let message = format!("{} does not fit: {}", quoted(&value), why(&error.to_string()));
-            Some(Problem { field: escape_controls(&shorten(&name, 60)).into_owned(), message })
+            Some(Problem { field: clean(&name, 60), message })
         })
         .collect();
     let detail = match problems.first() {
@@ -62,7 +62,7 @@ fn why(error: &str) -> String {
         "number too small to fit in target type" => "the number is too small".into(),
         "provided string was not `true` or `false`" => "write true or false".into(),
         // It quotes what was asked.
-        other => escape_controls(&shorten(other, 300)).into_owned(),
+        other => clean(other, 300),
     }
 }
 

@@ -17,7 +17,7 @@ use super::connection::Caller;
 use super::error::ApiError;
 use crate::clock::Clock;
 use crate::config::ControlLimits;
-use crate::model::text::{escape_controls, shorten};
+use crate::model::text::clean;
 
 /// All bodies together may be so many times as long as one.
 const TOGETHER: usize = 2;
@@ -103,7 +103,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 
 /// The reason may quote what was sent.
 fn not_fit(why: &str) -> ApiError {
-    ApiError::new(400, format!("the body is not what this route takes: {}", escape_controls(&shorten(why, 300))))
+    ApiError::new(400, format!("the body is not what this route takes: {}", clean(why, 300)))
 }
 
 async fn read<T: DeserializeOwned>(request: &HttpRequest, mut payload: Payload) -> Result<T, ApiError> {

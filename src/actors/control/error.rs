@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use crate::board::NotFound;
 use crate::control::api::{PROBLEM_JSON, ProblemDetails};
 use crate::model::definition::Problem;
-use crate::model::text::{escape_controls, quoted, shorten};
+use crate::model::text::{clean, quoted};
 use crate::store::StoreError;
 
 /// An answer with a status of 400 or more.
@@ -84,15 +84,20 @@ impl ResponseError for ApiError {
 
 /// A path that does not read.
 pub fn bad_path(error: PathError, _: &HttpRequest) -> actix_web::Error {
-    ApiError::new(404, format!("the path does not read: {}", escape_controls(&shorten(&error.to_string(), 300)))).into()
+    ApiError::new(404, format!("the path does not read: {}", clean(&error.to_string(), 300))).into()
+}
+
+/// Any token is a method (RFC 9110 section 9.1).
+fn method(request: &HttpRequest) -> String {
+    clean(request.method().as_str(), 20)
 }
 
 /// No such route.
 pub async fn no_route(request: HttpRequest) -> HttpResponse {
-    ApiError::new(404, format!("there is no route {} {}", request.method(), quoted(request.path()))).error_response()
+    ApiError::new(404, format!("there is no route {} {}", method(&request), quoted(request.path()))).error_response()
 }
 
 /// A route that is there, but not with this method.
 pub async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    ApiError::new(405, format!("{} does not take {}", quoted(request.path()), request.method())).error_response()
+    ApiError::new(405, format!("{} does not take {}", quoted(request.path()), method(&request))).error_response()
 }

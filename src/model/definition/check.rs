@@ -172,7 +172,7 @@ pub(in crate::model) fn check_headers(s: &str) -> Result<Vec<(String, String)>, 
             return Err(format!("line {n}: {} is not a header name", quoted(name)));
         }
         if value.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(format!("line {n}: the value of {name} holds a control character"));
+            return Err(format!("line {n}: the value of {} holds a control character", quoted(name)));
         }
         match name.to_ascii_lowercase().as_str() {
             "host" => return Err(format!("line {n}: Host is set by `host`")),

@@ -182,6 +182,13 @@ fn what_is_shown_of_secrets_keeps_them_when_it_is_sent_back() {
         assert!(problem.field == key && problem.message.contains("write it"), "{problem}");
     }
     minimal().set("headers", &json!(["X-Stars: ***"])).unwrap();
+    for (value, says) in [
+        (json!(["Authorization: Bearer hunter2\n"]), "headers: `Authorization` holds a line break"),
+        (json!(["hunter2\n: x"]), "headers: a line holds a line break"),
+        (json!({ "X-Auth-Token": 4_711_123 }), "headers: a value of another type is not a text: write it in quotes"),
+    ] {
+        assert_eq!(minimal().set("headers", &value).unwrap_err().to_string(), says);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::model::text::quoted;
 
 pub(in crate::model) fn wrong_type(key: &str, value: &Value, wanted: &str) -> Problem {
     let shown = match value {
-        _ if ["authn_parms", "params", "address"].contains(&key) => "a value of another type".to_owned(),
+        _ if ["authn_parms", "params", "address", "headers"].contains(&key) => "a value of another type".to_owned(),
         Value::String(s) => quoted(s),
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "a table".into(),
@@ -89,7 +89,9 @@ pub(in crate::model) fn headers_text(value: &Value) -> Result<Option<String>, Pr
         other => return text("headers", other),
     };
     if let Some(bad) = lines.iter().find(|l| l.contains(['\n', '\r'])) {
-        return Err(problem("headers", format!("{} holds a line break", quoted(bad))));
+        // The value may be a secret.
+        let name = bad.lines().next().and_then(|line| line.split_once(':')).map(|(name, _)| quoted(name));
+        return Err(problem("headers", format!("{} holds a line break", name.unwrap_or_else(|| "a line".into()))));
     }
     Ok((!lines.is_empty()).then(|| lines.join("\n")))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{EventKind, Filter, MONITOR, Notifier, NotifierDefinition, NotifierId, TypeCheck};
-use crate::model::definition::check::{MAX_PARMS, check_name, check_tags, odd_flag};
+use crate::model::definition::check::{MAX_PARMS, check_name, check_tags, odd_flag, redact_userinfo};
 use crate::model::definition::values::{boolean, duration, integer, list, params_text, text, wrong_type};
 use crate::model::definition::{HIDDEN, Problem, check, given_twice, lines, problem, unknown_key};
 use crate::model::params;
@@ -72,7 +72,7 @@ impl NotifierDefinition {
                 if written == HIDDEN || written.ends_with("/***") {
                     // The type may change in the same request: the form of a webhook is kept too.
                     if self.address.is_empty() || ![HIDDEN, &shown(&self.address), &self.address].contains(&&*written) {
-                        return Err(problem(key, no_secret(&written)));
+                        return Err(problem(key, no_secret(&redact_userinfo(&written))));
                     }
                 } else {
                     self.address = written;

@@ -11,7 +11,7 @@ use super::info::{Check, ParamInfo, ParamType};
 use super::render::{Input, RenderError};
 use super::{FileProblem, Provider, engine, facts, samples, tree};
 use crate::model::definition::Problem;
-use crate::model::text::nearest;
+use crate::model::text::{nearest, quoted};
 use crate::secret::Secret;
 
 /// The facts of all samples together.
@@ -45,7 +45,7 @@ impl Provider {
             for message in samples::messages() {
                 if let Err(e) = self.try_out(&message, &trial, &[]) {
                     let message = format!("event {}: {}: {}", e.event, e.field, e.message);
-                    problems.push(FileProblem { file: e.file, line: e.line, message });
+                    problems.push(FileProblem::new(&e.file, e.line, &message));
                 }
             }
         }
@@ -62,11 +62,12 @@ impl Provider {
         for (event, template) in templates {
             if event != "all" && !EVENTS.contains(&event.as_str()) {
                 let near = nearest(event, EVENTS).map_or(String::new(), |n| format!(": did you mean `{n}`?"));
-                complain(format!("`{event}` is no event{near} (there are {} and all)", EVENTS.join(", ")));
+                let event = quoted(event);
+                complain(format!("{event} is no event{near} (there are {} and all)", EVENTS.join(", ")));
                 continue;
             }
             let wrong = wrong_names(template, &outside);
-            for (line, message) in &wrong {
+            for (line, message) in wrong.iter().take(MOST_NAMES) {
                 complain(format!("{event}, line {}: {message}", line + 1));
             }
             if !wrong.is_empty() {
@@ -164,6 +165,9 @@ impl Provider {
         Value::from(all)
     }
 }
+
+/// So many of them are told of a template.
+const MOST_NAMES: usize = 5;
 
 /// The names in a template that nothing gives, with their lines.
 fn wrong_names(template: &str, outside: &Value) -> Vec<(usize, String)> {

@@ -18,6 +18,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 
 use super::markup::Markup;
 use super::words;
+use crate::model::text::quoted;
 
 /// So much work is enough for the longest message; a template that never ends is stopped by it.
 const FUEL: u64 = 500_000;
@@ -83,7 +84,7 @@ pub(super) fn names(source: &str) -> Vec<String> {
 }
 
 pub(super) fn undefined(name: &str, line: usize) -> Fault {
-    Fault { line, message: format!("`{name}` is undefined") }
+    Fault { line, message: format!("{} is undefined", quoted(name)) }
 }
 
 fn environment() -> Environment<'static> {

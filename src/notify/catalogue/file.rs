@@ -17,6 +17,9 @@ use super::place::Source;
 use super::{FileProblem, Provider};
 use crate::model::text::is_hidden;
 
+/// So many characters has a title, a help or a word of a choice at most.
+const MOST_WORDS: usize = 300;
+
 /// The bodies that a request may have: one of them.
 const BODIES: [&str; 4] = ["json", "form", "multipart", "body"];
 
@@ -184,16 +187,21 @@ impl Provider {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') {
             complain("type", format!("`{name}` is no type: write capitals, digits and _"));
         }
-        let words = [("title", &self.info.title), ("documentation", &self.info.documentation)];
-        let also = self.info.also.iter().map(|also| ("also", also));
-        for (field, _) in words.into_iter().chain(also).filter(|(_, words)| words.contains(is_hidden)) {
-            complain(field, "holds a control character or an invisible one: people read it in one line".to_owned());
+        let info = &self.info;
+        let words =
+            [("title", &info.title), ("documentation", &info.documentation), ("address.help", &info.address.help)];
+        for (field, words) in words.into_iter().chain(info.also.iter().map(|also| ("also", also))) {
+            if let Some(wrong) = wrong_words(words) {
+                complain(field, wrong);
+            }
         }
         for (i, param) in self.info.params.iter().enumerate() {
             let at = format!("param[{i}]");
-            if param.help.contains(is_hidden) {
-                let message = format!("`{}`: `help` holds a control character or an invisible one", param.name);
-                complain(&at, message);
+            if let Some(wrong) = wrong_words(&param.help) {
+                complain(&format!("{at}.help"), wrong);
+            }
+            if let Some(wrong) = param.choices.iter().find_map(|choice| wrong_words(choice)) {
+                complain(&format!("{at}.choices"), wrong);
             }
             if self.info.params[..i].iter().any(|p| p.name == param.name) {
                 complain(&at, format!("the parameter `{}` is there twice", param.name));
@@ -259,6 +267,15 @@ impl Provider {
         let join = |section: &str| if field.is_empty() { section.to_owned() } else { format!("{section}.{field}") };
         let own = join(&format!("event.{event}"));
         if self.source.has(&own) { own } else { join("send") }
+    }
+}
+
+/// What is wrong with words that people read within one line.
+fn wrong_words(words: &str) -> Option<String> {
+    match words.chars().count() {
+        _ if words.contains(is_hidden) => Some("holds a control character or an invisible one".into()),
+        n if n > MOST_WORDS => Some(format!("is {n} characters long: write {MOST_WORDS} at most")),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keeps a notifier's secrets out of every text that a person may see.
 
+use super::words;
 use crate::model::text::{escape_controls, shorten};
 
 /// Shorter ones would hide words of everyday.
@@ -30,12 +31,15 @@ impl Hide {
             if let Ok(url) = url::Url::parse(&secret)
                 && url.has_host()
             {
-                all.extend(url.path_segments().into_iter().flatten().map(str::to_owned));
+                // As they stand, and as a server that decodes them knows them.
+                let name = url.password().is_none().then(|| url.username());
+                let parts = url.path_segments().into_iter().flatten().chain(url.password()).chain(name);
+                all.extend(parts.flat_map(|part| [part.to_owned(), words::of_percent(part)]));
                 all.extend(url.query_pairs().flat_map(|(k, v)| [k.into_owned(), v.into_owned()]));
-                all.extend(url.password().map(str::to_owned));
             } else {
-                all.push(super::words::percent(&secret));
+                all.push(words::percent(&secret));
             }
+            all.push(on_one_line(&secret));
             all.push(secret);
         }
         Hide::sorted(all)
@@ -59,17 +63,50 @@ impl Hide {
     /// The text on one line, with `***` for secrets, at most `max` characters; nothing of it when even a part of a
     /// secret would remain.
     pub(super) fn clean(&self, text: &str, max: usize) -> String {
-        let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut text = on_one_line(text);
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), "***");
             }
         }
-        if self.secrets.iter().any(|s| repeats_part(&text, s)) {
+        // As a text within JSON it may be written with escapes.
+        let plain = text.contains('\\').then(|| without_escapes(&text)).unwrap_or_default();
+        let repeats = |s: &String| repeats_part(&text, s) || plain.contains(s.as_str()) || repeats_part(&plain, s);
+        if self.secrets.iter().any(repeats) {
             return "(not shown: it repeats a secret)".into();
         }
         shorten(&escape_controls(&text), max).into_owned()
     }
+}
+
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The text with the escapes of JSON (RFC 8259 section 7) undone; what is none stays as it is.
+fn without_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let code = after.strip_prefix('u').and_then(|hex| hex.get(..4));
+        let of_code = code.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
+        rest = match (of_code, after.chars().next()) {
+            (Some(c), _) => {
+                plain.push(c);
+                &after[5..]
+            }
+            (None, Some(c @ ('"' | '\\' | '/'))) => {
+                plain.push(c);
+                &after[1..]
+            }
+            _ => {
+                plain.push('\\');
+                after
+            }
+        };
+    }
+    plain + rest
 }
 
 fn repeats_part(text: &str, secret: &str) -> bool {
@@ -98,5 +135,19 @@ mod tests {
         let headers = [("authorization".to_owned(), "Basic b3BzOmh1bnRlcjI=".to_owned())];
         assert_eq!(hide.with_headers(&headers).clean("I got Basic b3BzOmh1bnRlcjI=", 99), "I got Basic ***");
         assert_eq!(hide.with_headers(&headers).clean("no team T0AB", 99), "no team ***");
+    }
+
+    #[test]
+    fn secrets_are_known_however_a_server_writes_them() {
+        let hide = Hide::new(["https://ops:p%40ss1234@hook.example/a%20token".to_owned(), "ab/cd\"ef".to_owned()]);
+        assert_eq!(
+            hide.clean("no user ops with p@ss1234, p%40ss1234 or a token", 99),
+            "no user ops with ***, *** or ***"
+        );
+        assert_eq!(hide.clean(r#"{"error":"no ab\/cd\"ef"}"#, 99), "(not shown: it repeats a secret)");
+        assert_eq!(hide.clean(r#"{"error":"no ab\u002Fcd\u0022ef"}"#, 99), "(not shown: it repeats a secret)");
+        assert_eq!(hide.clean(r#"{"error":"a\\b \u00e9 \u12"}"#, 99), r#"{"error":"a\\b \u00e9 \u12"}"#);
+        assert_eq!(Hide::new(["https://APIKEY@hook.example/".to_owned()]).clean("no key APIKEY", 99), "no key ***");
+        assert_eq!(Hide::new(["two  blanks".to_owned()]).clean("two  blanks", 99), "***");
     }
 }

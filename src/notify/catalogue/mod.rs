@@ -41,8 +41,11 @@ pub use render::{Input, RenderError};
 pub use request::Request;
 
 use crate::model::definition::Problem;
-use crate::model::text::{nearest, quoted};
+use crate::model::text::{clean, nearest, quoted};
 use crate::secret::Secret;
+
+/// So many characters of a problem are shown at most.
+const MAX_PROBLEM: usize = 600;
 
 /// Something that is wrong with a provider's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,13 @@ pub struct FileProblem {
     pub line: usize,
     /// Where in it, and what.
     pub message: String,
+}
+
+impl FileProblem {
+    /// On one line, whatever of the file its words repeat.
+    fn new(file: &str, line: usize, message: &str) -> FileProblem {
+        FileProblem { file: clean(file, MAX_PROBLEM), line, message: clean(message, MAX_PROBLEM) }
+    }
 }
 
 impl std::fmt::Display for FileProblem {
@@ -136,14 +146,14 @@ impl Catalogue {
     }
 
     fn load_folder(&mut self, folder: &Path, problems: &mut Vec<FileProblem>) {
-        let whole = |file: String, message: String| FileProblem { file, line: 0, message };
+        let whole = |file: &str, message: String| FileProblem::new(file, 0, &message);
         let names = std::fs::read_dir(folder).and_then(|entries| {
             entries.map(|e| e.map(|e| e.file_name().to_string_lossy().into_owned())).collect::<Result<Vec<_>, _>>()
         });
         let mut names = match names {
             Ok(names) => names,
             Err(e) => {
-                return problems.push(whole(folder.display().to_string(), format!("the folder cannot be read: {e}")));
+                return problems.push(whole(&folder.display().to_string(), format!("the folder cannot be read: {e}")));
             }
         };
         names.retain(|name| name.ends_with(".toml") && !name.starts_with('.'));
@@ -153,7 +163,7 @@ impl Catalogue {
             let text = match std::fs::read_to_string(folder.join(&name)) {
                 Ok(text) => text,
                 Err(e) => {
-                    problems.push(whole(name, format!("it cannot be read: {e}")));
+                    problems.push(whole(&name, format!("it cannot be read: {e}")));
                     continue;
                 }
             };
@@ -162,7 +172,7 @@ impl Catalogue {
                     None => self.add(provider),
                     Some(other) => {
                         let message = format!("{other} has the type {} already", provider.info.name);
-                        problems.push(whole(name, message));
+                        problems.push(whole(&name, message));
                     }
                 },
                 Err(found) => problems.extend(found),

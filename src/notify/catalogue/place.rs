@@ -36,13 +36,13 @@ impl Source {
     /// A problem in a line (from 0) of the text that stands at a path.
     pub(super) fn problem_within(&self, path: &str, line: usize, message: String) -> FileProblem {
         let message = if path.is_empty() { message } else { format!("{path}: {message}") };
-        FileProblem { file: self.name.clone(), line: self.line(path).map_or(0, |first| first + line), message }
+        FileProblem::new(&self.name, self.line(path).map_or(0, |first| first + line), &message)
     }
 
     /// A file that is no TOML, or has a key that is not known.
     pub(super) fn toml_problem(&self, error: &toml::de::Error) -> FileProblem {
         let line = error.span().map_or(0, |span| self.line_at(span.start));
-        FileProblem { file: self.name.clone(), line, message: error.message().to_owned() }
+        FileProblem::new(&self.name, line, error.message())
     }
 
     /// Whether there is anything at a path.

@@ -23,6 +23,7 @@ use super::text::{self, Wording};
 use super::tree;
 use super::{Provider, engine, words};
 use crate::model::message::{Message, MessageKind};
+use crate::model::text::clean;
 use crate::model::time::UtcMs;
 use crate::secret::Secret;
 
@@ -312,7 +313,13 @@ impl Renderer<'_> {
 
     fn error(&self, event: &str, field: &str, line: usize, message: String) -> RenderError {
         let message = self.hide.clean(&message, 300);
-        RenderError { file: self.provider.source.name.clone(), line, event: event.into(), field: field.into(), message }
+        RenderError {
+            file: self.provider.source.name.clone(),
+            line,
+            event: event.into(),
+            field: clean(field, 200),
+            message,
+        }
     }
 }
 
@@ -321,10 +328,7 @@ fn take_userinfo(url: &mut url::Url) -> Option<String> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
-    let decoded = |text: &str| {
-        let pair = format!("x={}", text.replace('+', "%2B"));
-        url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
-    };
+    let decoded = words::of_percent;
     let pair = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
     // Neither fails for an http URL.
     let _cleared = (url.set_username(""), url.set_password(None));

@@ -1,6 +1,6 @@
 //! Times, durations and encodings as messages write them.
 
-use std::fmt::Write;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// `2026-11-22 03:07:12 UTC` of milliseconds.
 pub(super) fn utc(ms: i64) -> String {
@@ -27,16 +27,17 @@ pub(super) fn duration(ms: i64) -> String {
     parts.join(" ")
 }
 
-/// Percent-encoding of everything but unreserved characters (RFC 3986): fits a path segment and a query value.
+/// All but unreserved characters (RFC 3986 section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Percent-encoding that fits a path segment and a query value.
 pub(super) fn percent(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, b| {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(b));
-        } else {
-            let _infallible = write!(out, "%{b:02X}");
-        }
-        out
-    })
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// The text of a part of a URL.
+pub(super) fn of_percent(part: &str) -> String {
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
