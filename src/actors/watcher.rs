@@ -1,7 +1,7 @@
 //! Notices that the definition tables have changed, whoever changed them, and has the difference applied.
 //!
 //! ```text
-//!   every max(250 ms, 100 x cost): change token the same? -> done
+//!   every max(250 ms, 100 x usual cost), 1 s after a failure: change token the same? -> done
 //!                                  else, and once a minute: load all, compare row by row
 //!                                       '-> supervisor (Apply), board (notifiers, credentials), state.db (last known definitions)
 //! ```
@@ -158,7 +158,10 @@ pub struct Watcher {
     waiting: Vec<oneshot::Sender<Result<Looked, String>>>,
     looking: bool,
     again: bool,
+    /// Of the last look.
+    cost: Duration,
     pause: Duration,
+    next: Option<SpawnHandle>,
 }
 
 impl Watcher {
@@ -189,15 +192,19 @@ impl Watcher {
             waiting: Vec::new(),
             looking: false,
             again: false,
+            cost: Duration::ZERO,
             pause: SHORTEST,
+            next: None,
         }
     }
 
-    fn arm(&self, ctx: &mut Context<Self>) {
-        ctx.run_later(self.pause, |actor, ctx| {
-            actor.look(false, ctx);
-            actor.arm(ctx);
-        });
+    /// The next look. Each look arms anew when it has ended, by what it found: one that was slow or failed says when the
+    /// next one is due.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let next = ctx.run_later(self.pause, |actor, ctx| actor.look(false, ctx));
+        if let Some(before) = self.next.replace(next) {
+            ctx.cancel_future(before);
+        }
     }
 
     fn look(&mut self, now_please: bool, ctx: &mut Context<Self>) {
@@ -279,7 +286,9 @@ impl Watcher {
             let mut health = self.board.health.definitions.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
                 Ok((looked, full, cost)) => {
-                    self.pause = (cost * SHARE).clamp(SHORTEST, LONGEST);
+                    // A single slow look is the database's trouble, not what looking costs.
+                    let usual = cost.min(std::mem::replace(&mut self.cost, cost));
+                    self.pause = (usual * SHARE).clamp(SHORTEST, LONGEST);
                     if full {
                         health.last_loaded_at = Some(self.clock.utc_now());
                     }
@@ -305,6 +314,7 @@ impl Watcher {
                 }
             }
         };
+        self.arm(ctx);
         if std::mem::take(&mut self.again) {
             self.look(true, ctx);
             return;

@@ -21,6 +21,7 @@ use super::telling::{Got, Receiver, add, in_force};
 on_both!(
     a_process_that_was_stopped_counts_what_it_missed_and_says_so_once,
     descriptors_that_run_out_are_told_of_once_and_no_target_is,
+    without_any_descriptor_it_lives_and_no_target_fails,
     a_restart_in_the_middle_of_it_goes_on_with_the_same_incident,
 );
 
@@ -197,6 +198,27 @@ fn descriptors_that_run_out_are_told_of_once_and_no_target_is(place: &Place) {
     daemon.terminate();
     ledger::assert_consistent(&place.db);
     assert_targets_untouched(place);
+}
+
+fn without_any_descriptor_it_lives_and_no_target_fails(place: &Place) {
+    let origin = Origin::start();
+    let mut daemon = setup(place).start();
+    let told = Told::of(place, &daemon);
+    load(place, &origin.url("/"));
+    wait_until("there is load", SOON, || origin.total() >= 200);
+    let limit = number(&daemon.status()["descriptors"], "limit").unsigned_abs();
+    // Nothing can be opened any more: no probe, no caller, no webhook, no connection to a database.
+    limit_descriptors(&daemon, 8);
+    let unknown = "SELECT COUNT(*) FROM results WHERE verdict = 'UNKNOWN' AND reason = 'local_resources'";
+    wait_until("probes say so, by a connection that was there", SOON * 2, || place.db.number(unknown) >= 4 * TARGETS);
+    assert!(daemon.is_alive(), "{}", daemon.log());
+    limit_descriptors(&daemon, limit);
+    wait_well(&daemon);
+    told.assert_once(&daemon, "local_resources");
+    daemon.terminate();
+    ledger::assert_consistent(&place.db);
+    assert_targets_untouched(place);
+    assert!(daemon.log_lines(&["panicked"]).is_empty(), "{}", daemon.log());
 }
 
 fn a_restart_in_the_middle_of_it_goes_on_with_the_same_incident(place: &Place) {

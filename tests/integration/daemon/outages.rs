@@ -76,6 +76,8 @@ struct World {
     place: Place,
     /// Clients that hold what they have taken.
     held: Vec<Child>,
+    /// The daemon runs, and writes results.
+    loaded: bool,
 }
 
 impl World {
@@ -153,10 +155,16 @@ states! {
         ..AWAY
     };
     killed_in_mid_transaction: State {
-        // Its last packet is held for so long that it is in the middle of something.
+        // Each packet is held for so long that it is met in the middle.
         breaks: |w| {
-            w.tap.wait_ms.store(300, Ordering::SeqCst);
-            std::thread::sleep(Duration::from_millis(500));
+            if w.loaded {
+                w.tap.wait_ms.store(300, Ordering::SeqCst);
+                wait_until("it is in a transaction", SOON, || {
+                    // The server looks anew only for who has not asked for a tenth of a second.
+                    let sql = "SELECT COALESCE(SUM(trx_rows_modified), 0), SLEEP(0.15) FROM information_schema.innodb_trx";
+                    w.place.db.number(sql) > 0
+                });
+            }
             w.server.kill();
             w.tap.wait_ms.store(0, Ordering::SeqCst);
         },
@@ -236,7 +244,11 @@ pub(super) fn start_without_database(setup: &Setup) -> Daemon {
 
 /// Probing goes on while it is broken, and no target looks down. `takes`: results get through, slowly.
 pub(super) fn assert_probes_on(daemon: &Daemon, origin: &Origin, takes: bool) {
-    let before = origin.total();
+    let probes = || {
+        let probes = daemon.status()["probes"].clone();
+        (number(&probes, "started"), number(&probes, "missed"))
+    };
+    let (before, earlier) = (origin.total(), probes());
     if takes {
         wait_until("results wait", SOON, || number(&kept(daemon), "spooled_results") > 0);
     } else {
@@ -246,6 +258,10 @@ pub(super) fn assert_probes_on(daemon: &Daemon, origin: &Origin, takes: bool) {
         assert!(!error.is_empty() && !error.contains("right"), "{error}");
     }
     wait_until("it probes on", SOON, || origin.total() >= before + 300);
+    // What a busy machine misses is little; a probe that waited for the database would miss most.
+    let lately = probes();
+    let (started, missed) = (lately.0 - earlier.0, lately.1 - earlier.1);
+    assert!(missed * 10 <= started, "{missed} missed, {started} started");
     let shown = daemon.get("/v1/targets");
     assert!(shown.as_array().unwrap().iter().all(|t| t["status"] == json!("PASS")), "{shown:#}");
     assert!(daemon.status()["trouble"].is_null());
@@ -254,7 +270,7 @@ pub(super) fn assert_probes_on(daemon: &Daemon, origin: &Origin, takes: bool) {
 fn survives(state: &State) {
     let server = PrivateServer::start_on(state.disk);
     let (tap, place) = (Tap::to(server.server.port), Place::with(Database::on_server(server.server)));
-    let mut w = World { server, tap, place, held: Vec::new() };
+    let mut w = World { server, tap, place, held: Vec::new(), loaded: false };
     let name = w.place.db.url().rsplit('/').next().unwrap().to_owned();
     w.root(&format!(
         "CREATE USER sky@'%' IDENTIFIED BY 'right'; GRANT ALL ON {name}.* TO sky@'%'; CREATE USER hog@'%'"
@@ -266,6 +282,7 @@ fn survives(state: &State) {
     let rows: Vec<String> = (0..TARGETS).map(|i| format!("('t{i}', '{}', 500)", origin.url("/"))).collect();
     w.root(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES {}", rows.join(",")));
     wait_until("results are written", SOON, || number(&kept(&daemon), "written") >= 200);
+    w.loaded = true;
     (state.breaks)(&mut w);
     assert_probes_on(&daemon, &origin, state.takes);
     (state.mends)(&mut w);
@@ -274,6 +291,7 @@ fn survives(state: &State) {
     (state.breaks)(&mut w);
     let ended = stop_in_time(&mut daemon);
     assert!(ended.success(), "{ended}: {}", daemon.log());
+    w.loaded = false;
     // At the start.
     let mut daemon = match state.refused {
         Some(words) => {

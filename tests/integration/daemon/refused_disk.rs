@@ -101,6 +101,46 @@ fn a_full_disk_at_the_start_is_refused() {
     drop(disk);
 }
 
+on_both!(a_full_state_folder_holds_up_no_result_and_costs_no_transition);
+
+fn a_full_state_folder_holds_up_no_result_and_costs_no_transition(place: &Place) {
+    let state = place.path("small");
+    let disk = Mount::tmpfs(&state, "8m");
+    let setup = Setup { state: state.clone(), ..place.setup() };
+    let origin = Origin::start();
+    let mut daemon = setup.start();
+    let rows: Vec<String> = (0..10).map(|i| format!("('t{i}', '{}', 100)", origin.url("/"))).collect();
+    place.db.sql(&format!("INSERT INTO targets (name, url, frequency_ms) VALUES {}", rows.join(",")));
+    let written = || number(&daemon.status()["persistence"], "written");
+    wait_until("results are written", SOON, || written() >= 50);
+    let ballast = fill(&state, 0);
+    // There is room in its log, for a while.
+    let mut fails = false;
+    wait_until("it says that it cannot note what changes", SOON * 2, || {
+        fails = !fails;
+        origin.answer("/", Answer::Status(if fails { 500 } else { 200 }));
+        let status = daemon.status();
+        let about = |c: &serde_json::Value| c["about"] == json!("state_db");
+        status["unhealthy"].as_array().unwrap().iter().any(about)
+    });
+    let before = written();
+    wait_until("results are written on", SOON, || written() >= before + 50);
+    origin.answer("/", Answer::Status(500));
+    daemon.wait_target("t0", "status", &json!("FAIL"));
+    std::fs::remove_file(ballast).unwrap();
+    wait_until("it is well again", SOON * 2, || daemon.status()["healthy"] == json!(true));
+    wait_until("the failures are written", SOON, || {
+        place.db.number("SELECT COUNT(*) FROM incidents WHERE ended_at IS NULL") == 10
+    });
+    assert_calm(&daemon);
+    let live = daemon.get("/v1/targets");
+    daemon.terminate();
+    ledger::assert_consistent(&place.db);
+    ledger::assert_not_behind(&place.db, &live);
+    ledger::assert_rows(&place.db, &origin, 10);
+    drop(disk);
+}
+
 #[test]
 fn a_disk_that_is_full_while_it_runs_stops_no_probe_and_costs_no_transition() {
     let place = place_with_main_in("disk");
