@@ -70,7 +70,7 @@ impl Hide {
             }
         }
         // As a text within JSON it may be written with escapes.
-        let plain = text.contains('\\').then(|| without_escapes(&text)).unwrap_or_default();
+        let plain = if text.contains('\\') { without_escapes(&text) } else { String::new() };
         let repeats = |s: &String| repeats_part(&text, s) || plain.contains(s.as_str()) || repeats_part(&plain, s);
         if self.secrets.iter().any(repeats) {
             return "(not shown: it repeats a secret)".into();
