@@ -7,9 +7,9 @@ use skypunch::clock::Clock;
 use crate::daemon::Place;
 use crate::origin::Origin;
 use crate::report::Report;
-use crate::scenarios::{measured, memory_without_targets};
+use crate::scenarios::{beyond, measured, memory_without_targets};
 use crate::window::{SETTLE, WRITTEN_AFTER, Window, lateness_at};
-use crate::{Options, Outcome, process};
+use crate::{Options, Outcome, process, timer};
 
 /// 12,000 probes a second by a daemon that has one processor; the origin has the others.
 pub fn one_core(options: &Options) -> Outcome<Report> {
@@ -51,6 +51,7 @@ fn spread(
     let clock = Clock::system();
     let seconds = frequency.as_secs();
     let mut report = Report::new(format!("{targets} targets @ {seconds} s"));
+    let timer = timer::measure(targets, frequency, options.window(), options.nice)?;
     let mut origin = Origin::start(options.nice)?;
     let port = origin.port();
     let empty = memory_without_targets(options, &clock)?;
@@ -69,6 +70,7 @@ fn spread(
     std::thread::sleep(WRITTEN_AFTER);
     let rows = daemon.database.due_between(window.from, window.to)?;
     window.report(&mut report, targets, frequency, &rows);
+    beyond(&mut report, &rows, timer);
     report.add_time("from process start to `running` with all targets", running, "");
     report.add_time(
         "from process start to all actors at work",
