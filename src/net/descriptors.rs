@@ -101,7 +101,7 @@ impl Drop for Room {
 /// `sends_at_once`: the last packet of the handshake waits for what the caller sends and goes out with it, as HAProxy's
 /// `tcp-smart-connect` has it; if nothing is sent, after 200 ms. The kernel takes such a connection for one that talks in
 /// turns and delays the acknowledgement of what the server says by 40 ms, for which a server that writes its answer in
-/// small pieces waits (Nagle, RFC 9293 section 3.7.4): so [`acknowledge_at_once`] after sending.
+/// small pieces waits (Nagle, RFC 9293 section 3.7.4): so [`acknowledge_at_once`] when a piece has come.
 ///
 /// # Errors
 /// The system's; "too many open files" also when only the reserve is left.

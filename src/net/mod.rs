@@ -92,7 +92,7 @@ pub struct Endpoint<'a> {
     pub tls: Option<&'a TlsOptions>,
     /// For whom: what lifts the egress policy.
     pub caller: Caller<'a>,
-    /// Without TLS: the caller sends at once, and then calls [`descriptors::acknowledge_at_once`]; see
+    /// Without TLS: the caller sends at once, and calls [`descriptors::acknowledge_at_once`] where more than one piece comes; see
     /// [`descriptors::connect`]. Never where the server speaks first.
     pub sends_at_once: bool,
 }

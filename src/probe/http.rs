@@ -12,7 +12,6 @@ use super::verdict::{self, Failure, NoHead};
 use super::wire::Wire;
 use crate::model::text::{escape_controls, shorten};
 use crate::model::trace::Event;
-use crate::net::descriptors;
 
 /// So many bytes of an answer that is not HTTP are looked at to say how it begins.
 const FIRST_BYTES: usize = 256;
@@ -52,9 +51,6 @@ pub async fn exchange(
     }
     let sent = wire.send(request.bytes).await;
     let head = if sent {
-        if !wire.is_tls() {
-            descriptors::acknowledge_at_once(wire.tcp());
-        }
         recorder.step(Event::Sent { bytes: u32::try_from(request.bytes.len()).unwrap_or(u32::MAX) });
         read_head(&mut wire, headers, recorder).await
     } else {

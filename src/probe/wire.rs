@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::net::connection::Waiting;
-use crate::net::{Connection, dial, happy, tls};
+use crate::net::{Connection, descriptors, dial, happy, tls};
 
 /// Room for a usual head in one read.
 const FIRST_READ: usize = 2 * 1024;
@@ -49,6 +49,8 @@ pub struct Wire {
     /// So many bytes of the buffer are used up.
     at: usize,
     received: u64,
+    /// What comes is acknowledged at once.
+    prompt: bool,
     eof: bool,
     unclean: bool,
     broken: Option<Broken>,
@@ -58,7 +60,16 @@ impl Wire {
     /// A connection on which nothing was sent.
     #[must_use]
     pub fn new(connection: Connection) -> Wire {
-        Wire { connection, buffer: Vec::new(), at: 0, received: 0, eof: false, unclean: false, broken: None }
+        Wire {
+            connection,
+            buffer: Vec::new(),
+            at: 0,
+            received: 0,
+            prompt: false,
+            eof: false,
+            unclean: false,
+            broken: None,
+        }
     }
 
     /// The TCP socket below.
@@ -76,7 +87,7 @@ impl Wire {
     /// Between two exchanges: without memory, and with nothing of the first.
     #[must_use]
     pub fn rest(mut self) -> Wire {
-        (self.buffer, self.at, self.received) = (Vec::new(), 0, 0);
+        (self.buffer, self.at, self.received, self.prompt) = (Vec::new(), 0, 0, false);
         self
     }
 
@@ -108,7 +119,14 @@ impl Wire {
     }
 
     /// Waits for more; `false` when no more will come: the end, or the connection broke.
+    ///
+    /// An answer that comes whole is acknowledged by what follows, the next request or the end. Where more is to come, the
+    /// server may be waiting for an acknowledgement ([`descriptors::connect`]).
     pub async fn read(&mut self) -> bool {
+        if self.received > 0 && !self.prompt && !self.is_tls() {
+            self.prompt = true;
+            descriptors::acknowledge_at_once(self.tcp());
+        }
         if self.at == self.buffer.len() {
             self.buffer.clear();
             self.at = 0;
