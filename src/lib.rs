@@ -19,6 +19,7 @@
 //!
 //! | part | what it owns |
 //! |---|---|
+//! | [`shown`] | what somebody else wrote, made fit to be shown: one line, nothing invisible, bounded |
 //! | [`secret`] | values that are used but never shown, and references to them |
 //! | [`model`] | pure data and rules: targets, outcomes, traces, state, schedule |
 //! | [`import`] | skypunch 0.3.0 and other monitors: their rows and files in, definitions out |
@@ -56,4 +57,5 @@ pub mod notify;
 pub mod openstack;
 pub mod probe;
 pub mod secret;
+pub mod shown;
 pub mod store;

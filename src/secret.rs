@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::text::clean;
+use crate::shown::clean;
 
 /// So many characters of a path or a name are shown.
 const MAX_SHOWN: usize = 300;

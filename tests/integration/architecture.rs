@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// Every part of the library, from the bottom up.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 19] = [
+    "shown",
     "secret",
     "model",
     "import",
