@@ -15,7 +15,11 @@ pub fn run(data: &[u8]) {
     };
     let (clouds, secure, public) = (file("clouds"), file("secure"), file("clouds-public"));
     let env = fields.rest();
-    let environment = env.chunks_exact(2).map(|pair| (pair[0].clone(), Secret::new(secrets(&pair[1])))).collect();
+    // A secret in a variable for something else, OS_AUTH_TYPE for example, is shown to whoever wrote it there.
+    let is_secret = |name: &str| name.contains("PASSWORD") || name.contains("SECRET");
+    let value = |name: &str, text: &str| if is_secret(name) { secrets(text) } else { text.to_owned() };
+    let environment =
+        env.chunks_exact(2).map(|pair| (pair[0].clone(), Secret::new(value(&pair[0], &pair[1])))).collect();
     let sources = Sources { clouds, secure, public, looked: vec!["/etc/openstack/clouds.yaml".into()], environment };
     match login(&cloud, &sources) {
         Ok(login) => {
