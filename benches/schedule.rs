@@ -30,6 +30,7 @@ use skypunch::model::target::{Target, TargetId};
 use skypunch::model::time::{Mono, UtcMs};
 use skypunch::model::trace::{Event, Trace};
 use skypunch::probe::{Prober, Script, ScriptedProber};
+use skypunch::store::{ConnectOptions, DatabaseUrl, Store};
 
 /// The daemon's allocator.
 #[global_allocator]
@@ -123,6 +124,21 @@ fn rows(c: &mut Criterion) {
     let thousand = records(1000);
     c.bench_function("batch of 1,000 records", |b| {
         b.iter_batched(|| thousand.clone(), |r| Batch::collect(1, 1, r), criterion::BatchSize::LargeInput);
+    });
+    // Rows are built and written in one: what a row costs shows here, what the file system does in the load bench.
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("skypunch.db").display());
+    let mut store = Store::connect(&DatabaseUrl::parse(&url).unwrap(), &ConnectOptions::default()).unwrap();
+    store.migrate().unwrap();
+    let mut number = 0;
+    c.bench_function("rows of a batch of 1,000 into SQLite", |b| {
+        let next = || {
+            number += 1;
+            let mut batch = Batch::collect(1, number, thousand.clone());
+            batch.results.iter_mut().for_each(|r| r.id = 1_000 * number + r.target_id.0);
+            batch
+        };
+        b.iter_batched(next, |batch| store.write_batch(&batch).unwrap(), criterion::BatchSize::PerIteration);
     });
     let board = Board::default();
     for id in 1..=10_000 {

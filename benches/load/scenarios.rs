@@ -13,6 +13,7 @@ use crate::daemon::{Daemon, Place};
 use crate::database::Late;
 use crate::floor::Floor;
 use crate::origin::Origin;
+use crate::receiver::Receiver;
 use crate::report::{Report, quantile};
 use crate::window::{SETTLE, WRITTEN_AFTER, Window, lateness_at};
 use crate::{Options, Outcome};
@@ -132,9 +133,12 @@ fn rate(options: &Options, title: &str, targets: usize, goal: &'static str) -> O
     }
     let timer = timer::measure(targets, frequency, options.window(), options.nice)?;
     let mut origin = Origin::start(options.nice)?;
+    // Whom to tell is there, as in real life; what telling costs is in `storm`.
+    let receiver = Receiver::start(options.nice)?;
     let port = origin.port();
     let mut place = Place::new(options)?;
     place.database.insert(targets, 1000, |id| format!("http://127.0.0.1:{port}/t/{id}"))?;
+    place.database.execute(&receiver.notifiers())?;
     let (daemon, window, rows) = measured(options, &mut report, place, &mut origin, targets, frequency)?;
     beyond(&mut report, &rows, timer);
     let each = window.cpu_us / window.answered as f64;

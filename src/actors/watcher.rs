@@ -1,12 +1,12 @@
 //! Notices that the definition tables have changed, whoever changed them, and has the difference applied.
 //!
 //! ```text
-//!   every max(250 ms, 100 x usual cost), 1 s after a failure: change token the same? -> done
+//!   every max(250 ms, 100 x usual cost), 1 s after a failure, when asked: change token the same? -> done
 //!                                  else, and once a minute: load all, compare row by row
 //!                                       '-> supervisor (Apply), board (notifiers, credentials), state.db (last known definitions)
 //! ```
 //!
-//! The looking costs at most a hundredth of a core, whatever the size of the tables.
+//! What nobody asked for costs at most a hundredth of a core, whatever the size of the tables.
 
 mod rows;
 
@@ -122,7 +122,16 @@ pub fn validate(row: &Definition) -> Changed {
 /// Look now. Answered when what was found is in force, or with why it cannot be looked.
 #[derive(Message)]
 #[rtype(result = "Result<Looked, String>")]
-pub struct LookNow;
+pub struct LookNow(pub Depth);
+
+/// How far a look goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// All rows are compared if the change token is another, or a minute has passed.
+    IfChanged,
+    /// All rows are compared, whatever the token says.
+    All,
+}
 
 /// What a look found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -157,7 +166,7 @@ pub struct Watcher {
     types: Arc<TypeCheck>,
     waiting: Vec<oneshot::Sender<Result<Looked, String>>>,
     looking: bool,
-    again: bool,
+    again: Option<Depth>,
     /// Of the last look.
     cost: Duration,
     pause: Duration,
@@ -191,7 +200,7 @@ impl Watcher {
             types,
             waiting: Vec::new(),
             looking: false,
-            again: false,
+            again: None,
             cost: Duration::ZERO,
             pause: SHORTEST,
             next: None,
@@ -201,17 +210,21 @@ impl Watcher {
     /// The next look. Each look arms anew when it has ended, by what it found: one that was slow or failed says when the
     /// next one is due.
     fn arm(&mut self, ctx: &mut Context<Self>) {
-        let next = ctx.run_later(self.pause, |actor, ctx| actor.look(false, ctx));
+        let next = ctx.run_later(self.pause, |actor, ctx| {
+            if !actor.looking {
+                actor.look(Depth::IfChanged, ctx);
+            }
+        });
         if let Some(before) = self.next.replace(next) {
             ctx.cancel_future(before);
         }
     }
 
-    fn look(&mut self, now_please: bool, ctx: &mut Context<Self>) {
+    fn look(&mut self, depth: Depth, ctx: &mut Context<Self>) {
         self.clock.follow_wall();
         if std::mem::replace(&mut self.looking, true) {
             // What changed after the running look began needs another one.
-            self.again |= now_please;
+            self.again = self.again.max(Some(depth));
             return;
         }
         let (known, clock) = (Arc::clone(&self.known), self.clock.clone());
@@ -222,7 +235,7 @@ impl Watcher {
             let token = store.change_token()?;
             let cost = clock.now().since(started);
             let mut known = lock(&known);
-            let full = now_please || known.full_at.is_none_or(|at| started.since(at) >= FULL);
+            let full = depth == Depth::All || known.full_at.is_none_or(|at| started.since(at) >= FULL);
             if !full && (token.is_none() || token == known.token) {
                 let (changed, states, notifiers, credentials) = Default::default();
                 return Ok(Found { difference: None, changed, states, notifiers, credentials, cost });
@@ -315,8 +328,8 @@ impl Watcher {
             }
         };
         self.arm(ctx);
-        if std::mem::take(&mut self.again) {
-            self.look(true, ctx);
+        if let Some(depth) = self.again.take() {
+            self.look(depth, ctx);
             return;
         }
         for waiting in self.waiting.drain(..) {
@@ -341,10 +354,10 @@ impl Actor for Watcher {
 impl Handler<LookNow> for Watcher {
     type Result = ResponseFuture<Result<Looked, String>>;
 
-    fn handle(&mut self, _: LookNow, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, LookNow(depth): LookNow, ctx: &mut Self::Context) -> Self::Result {
         let (done, looked) = oneshot::channel();
         self.waiting.push(done);
-        self.look(true, ctx);
+        self.look(depth, ctx);
         Box::pin(async move { looked.await.unwrap_or_else(|_| Err("the daemon stops".into())) })
     }
 }

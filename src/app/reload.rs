@@ -21,7 +21,7 @@ use super::{notifying, with_causes};
 use crate::actors::control::{Reload, ReloadAnswer, SettingsChange};
 use crate::actors::identity::Identities;
 use crate::actors::pruner::{Keep, Pruner, SetKeep};
-use crate::actors::watcher::{LookNow, Watcher};
+use crate::actors::watcher::{Depth, LookNow, Watcher};
 use crate::board::Board;
 use crate::board::health::ReloadHealth;
 use crate::clock::Clock;
@@ -121,7 +121,7 @@ impl Reloader {
         while let Some(reload) = asked.recv().await {
             self.manager.reloading();
             let settings = self.reload_settings().await;
-            let definitions = match self.watcher.send(LookNow).await {
+            let definitions = match self.watcher.send(LookNow(Depth::All)).await {
                 Ok(looked) => looked,
                 Err(_) => Err("the daemon stops".into()),
             };

@@ -8,7 +8,7 @@ use super::body::Sent;
 use super::error::ApiError;
 use super::reads::{ask, detail, find};
 use super::{Context, peer};
-use crate::actors::watcher::LookNow;
+use crate::actors::watcher::{Depth, LookNow};
 use crate::control::api::{Removed, TargetDetail};
 use crate::model::defined::Defined;
 use crate::model::definition::Definition;
@@ -33,7 +33,7 @@ pub async fn edit(
     path: web::Path<String>,
     keys: Keys,
 ) -> Result<web::Json<TargetDetail>, ApiError> {
-    let (id, _) = find(&context, &path)?;
+    let (id, _) = find(&context, &path).await?;
     let (keys, now) = (keys.into_inner(), context.clock.utc_now());
     let name = ask(&context, move |store| store.edit_definition(id.0, now, |d| set(d, &keys, &any_type))).await??;
     log(&context, &request, "edit", id, &name);
@@ -58,7 +58,7 @@ pub async fn remove(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<web::Json<Removed>, ApiError> {
-    let (id, entry) = find(&context, &path)?;
+    let (id, entry) = find(&context, &path).await?;
     let (tenantid, name) = entry.lock().name();
     ask(&context, move |store| store.delete_definition(id.0)).await?;
     log(&context, &request, "remove", id, &name);
@@ -88,7 +88,7 @@ async fn set_enabled(
     reference: &str,
     enabled: bool,
 ) -> Result<web::Json<TargetDetail>, ApiError> {
-    let (id, entry) = find(context, reference)?;
+    let (id, entry) = find(context, reference).await?;
     let (name, now) = (entry.lock().name().1, context.clock.utc_now());
     ask(context, move |store| store.set_enabled(id.0, enabled, now)).await?;
     log(context, request, if enabled { "enable" } else { "disable" }, id, &name);
@@ -98,7 +98,7 @@ async fn set_enabled(
 
 /// Waits until what was written is in force.
 pub async fn in_force(context: &Context) -> Result<(), ApiError> {
-    match context.watcher.send(LookNow).await {
+    match context.watcher.send(LookNow(Depth::All)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(why)) => Err(ApiError::new(503, format!("it was written, but is not in force yet: {why}"))),
         Err(_) => Err(ApiError::new(503, "it was written, but the daemon stops")),

@@ -36,7 +36,7 @@ pub async fn list(context: web::Data<Context>, filter: Asked<CredentialFilter>) 
 }
 
 pub async fn one(context: web::Data<Context>, path: web::Path<String>) -> Answer<CredentialDetail> {
-    match logins::find(&context, &path)? {
+    match logins::find(&context, &path).await? {
         Meant::Row(id, entry) => Ok(web::Json(detail(&context, id, &entry))),
         meant @ Meant::Cloud(_) => cloud(&context, &meant).await.map(web::Json),
         Meant::Own(target) => Ok(web::Json(own(&context, target))),
@@ -132,7 +132,7 @@ pub async fn edit(
     path: web::Path<String>,
     keys: Keys,
 ) -> Answer<CredentialDetail> {
-    let (id, entry) = logins::find_row(&context, &path)?;
+    let (id, entry) = logins::find_row(&context, &path).await?;
     let (keys, now, users) = (keys.into_inner(), context.clock.utc_now(), users(&context, &entry));
     let edit = move |d: &mut CredentialDefinition| {
         let before = (d.tenantid.clone(), d.name.clone());
@@ -154,7 +154,7 @@ pub async fn remove(
     path: web::Path<String>,
     removal: Asked<CredentialRemoval>,
 ) -> Answer<RemovedCredential> {
-    let (id, entry) = logins::find_row(&context, &path)?;
+    let (id, entry) = logins::find_row(&context, &path).await?;
     let users = users(&context, &entry);
     if !users.is_empty() && !removal.force {
         return Err(used(&entry.row.name, &users, "change them first, or force it (--force)"));
@@ -196,7 +196,7 @@ async fn set_enabled(
     reference: &str,
     enabled: bool,
 ) -> Answer<CredentialDetail> {
-    let (id, entry) = logins::find_row(context, reference)?;
+    let (id, entry) = logins::find_row(context, reference).await?;
     let now = context.clock.utc_now();
     ask(context, move |store| store.set_credential_enabled(id.0, enabled, now)).await?;
     log(context, request, if enabled { "enable" } else { "disable" }, id, &entry.row.name);

@@ -23,8 +23,8 @@ use crate::model::token::Token;
 use crate::openstack::discover;
 
 /// The credential, if its login may be tried.
-fn fit(context: &Context, reference: &str) -> Result<Meant, ApiError> {
-    let meant = logins::find(context, reference)?;
+async fn fit(context: &Context, reference: &str) -> Result<Meant, ApiError> {
+    let meant = logins::find(context, reference).await?;
     if let Meant::Row(id, entry) = &meant
         && (!entry.problems.is_empty() || entry.in_force.is_none())
     {
@@ -45,7 +45,7 @@ pub async fn test(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let meant = fit(&context, &path)?;
+    let meant = fit(&context, &path).await?;
     let (key, name) = (meant.key(), meant.name());
     log(&context.log, &request, "test", &name);
     let login = context.identities.login(&key).await;
@@ -106,7 +106,7 @@ pub async fn discover(
     path: web::Path<String>,
     query: Asked<DiscoverQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let meant = fit(&context, &path)?;
+    let meant = fit(&context, &path).await?;
     let name = meant.name();
     if let Meant::Own(target) = &meant {
         let shown = quoted(&target.name);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Context;
 use super::error::ApiError;
+use super::found::found;
 use super::reads;
 use crate::actors::identity::Handle;
 use crate::board::credentials::{CredentialEntry, Uses};
@@ -56,7 +57,7 @@ impl Meant {
 }
 
 /// The credential that a person means.
-pub fn find(context: &Context, reference: &str) -> Result<Meant, ApiError> {
+pub async fn find(context: &Context, reference: &str) -> Result<Meant, ApiError> {
     if reference.starts_with(CLOUD) {
         return match CredentialRef::parse(reference, DEFAULT_TENANT) {
             Ok(CredentialRef::Cloud(name)) => Ok(Meant::Cloud(name)),
@@ -66,11 +67,14 @@ pub fn find(context: &Context, reference: &str) -> Result<Meant, ApiError> {
     }
     let Some(target) = reference.strip_prefix(TARGET) else {
         let parsed: CredentialReference = reference.parse().map_err(|e: String| ApiError::new(400, e))?;
-        let found = context.board.credentials.find(&parsed);
-        let (id, entry) = found.map_err(|e| ApiError::not_found("credential", reference, e))?;
+        let known = || {
+            let entry = context.board.credentials.find(&parsed);
+            entry.map_err(|e| ApiError::not_found("credential", reference, e))
+        };
+        let (id, entry) = found(context, known).await?;
         return Ok(Meant::Row(id, Box::new(entry)));
     };
-    let (_, entry) = reads::find(context, target)?;
+    let (_, entry) = reads::find(context, target).await?;
     let data = entry.lock();
     let shown = quoted(&data.name().1);
     let none = |why: String| ApiError::new(404, format!("target {shown} has no credential of its own{why}"));
@@ -84,8 +88,8 @@ pub fn find(context: &Context, reference: &str) -> Result<Meant, ApiError> {
 }
 
 /// The row that a person means, who wants to change it.
-pub fn find_row(context: &Context, reference: &str) -> Result<(CredentialId, CredentialEntry), ApiError> {
-    match find(context, reference)? {
+pub async fn find_row(context: &Context, reference: &str) -> Result<(CredentialId, CredentialEntry), ApiError> {
+    match find(context, reference).await? {
         Meant::Row(id, entry) => Ok((id, *entry)),
         Meant::Cloud(_) => {
             Err(ApiError::new(422, format!("{} is an entry of clouds.yaml: change it there", quoted(reference))))

@@ -18,6 +18,7 @@ mod connection;
 mod credentials;
 mod daemon;
 mod error;
+mod found;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod login_test;

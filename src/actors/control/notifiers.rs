@@ -6,6 +6,7 @@ use slog::info;
 use super::asked::Asked;
 use super::changes::{Keys, in_force, set};
 use super::error::ApiError;
+use super::found::found;
 use super::reads::ask;
 use super::{Context, peer};
 use crate::board::notifiers::NotifierEntry;
@@ -37,7 +38,7 @@ pub async fn list(context: web::Data<Context>, filter: Asked<NotifierFilter>) ->
 }
 
 pub async fn one(context: web::Data<Context>, path: web::Path<String>) -> Answer<NotifierDetail> {
-    let (id, entry) = find(&context, &path)?;
+    let (id, entry) = find(&context, &path).await?;
     Ok(web::Json(detail(&context, id, &entry)))
 }
 
@@ -80,9 +81,10 @@ fn changed(context: &Context, id: NotifierId) -> Result<NotifierDetail, ApiError
 }
 
 /// The notifier that a person means.
-pub fn find(context: &Context, reference: &str) -> Result<(NotifierId, NotifierEntry), ApiError> {
+pub async fn find(context: &Context, reference: &str) -> Result<(NotifierId, NotifierEntry), ApiError> {
     let parsed: NotifierRef = reference.parse().map_err(|e: String| ApiError::new(400, e))?;
-    context.board.notifiers.find(&parsed).map_err(|e| ApiError::not_found("notifier", reference, e))
+    let known = || context.board.notifiers.find(&parsed).map_err(|e| ApiError::not_found("notifier", reference, e));
+    found(context, known).await
 }
 
 pub async fn add(context: web::Data<Context>, request: HttpRequest, keys: Keys) -> Result<HttpResponse, ApiError> {
@@ -101,7 +103,7 @@ pub async fn edit(
     path: web::Path<String>,
     keys: Keys,
 ) -> Answer<NotifierDetail> {
-    let (id, _) = find(&context, &path)?;
+    let (id, _) = find(&context, &path).await?;
     let (keys, now, types) = (keys.into_inner(), context.clock.utc_now(), std::sync::Arc::clone(&context.types));
     let name = ask(&context, move |store| store.edit_notifier(id.0, now, |d| set(d, &keys, &*types))).await??;
     log(&context, &request, "edit", id, &name);
@@ -114,7 +116,7 @@ pub async fn remove(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Answer<RemovedNotifier> {
-    let (id, entry) = find(&context, &path)?;
+    let (id, entry) = find(&context, &path).await?;
     ask(&context, move |store| store.delete_notifier(id.0)).await?;
     log(&context, &request, "remove", id, &entry.row.name);
     in_force(&context).await?;
@@ -143,7 +145,7 @@ async fn set_enabled(
     reference: &str,
     enabled: bool,
 ) -> Answer<NotifierDetail> {
-    let (id, entry) = find(context, reference)?;
+    let (id, entry) = find(context, reference).await?;
     let now = context.clock.utc_now();
     ask(context, move |store| store.set_notifier_enabled(id.0, enabled, now)).await?;
     log(context, request, if enabled { "enable" } else { "disable" }, id, &entry.row.name);

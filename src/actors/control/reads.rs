@@ -7,6 +7,7 @@ use actix_web::web;
 use super::Context;
 use super::asked::Asked;
 use super::error::ApiError;
+use super::found::found;
 use crate::actors::databases::{LocalQuery, Query, answered};
 use crate::actors::notifier::fresh;
 use crate::board::EntryData;
@@ -71,7 +72,7 @@ fn summary(id: TargetId, data: &EntryData) -> TargetSummary {
 }
 
 pub async fn target(context: web::Data<Context>, path: web::Path<String>) -> Answer<TargetDetail> {
-    let (id, _) = find(&context, &path)?;
+    let (id, _) = find(&context, &path).await?;
     detail(&context, id).await.map(web::Json)
 }
 
@@ -139,7 +140,7 @@ pub async fn history(
     path: web::Path<String>,
     query: Asked<HistoryQuery>,
 ) -> Answer<Vec<HistoryRow>> {
-    let (id, _) = find(&context, &path)?;
+    let (id, _) = find(&context, &path).await?;
     let limit = limit(query.limit)?;
     let since = query.since_ms.map(UtcMs);
     let rows = ask(&context, move |store| store.history(id.0, since, limit)).await?;
@@ -147,7 +148,7 @@ pub async fn history(
 }
 
 pub async fn incidents(context: web::Data<Context>, query: Asked<IncidentQuery>) -> Answer<Vec<IncidentSummary>> {
-    let target = query.target.as_deref().map(|r| find(&context, r)).transpose()?.map(|(id, _)| id);
+    let target = find_any(&context, query.target.as_deref()).await?;
     let limit = limit(query.limit)?;
     let filter = IncidentFilter { target, open: query.open, since: None };
     let rows = ask(&context, move |store| store.incidents(&filter, limit)).await?;
@@ -221,9 +222,20 @@ fn incident_summary(incident: &Incident, known: Option<&(String, String)>) -> In
 }
 
 /// The target that a person means.
-pub fn find(context: &Context, reference: &str) -> Result<(TargetId, std::sync::Arc<crate::board::Entry>), ApiError> {
+pub async fn find(
+    context: &Context,
+    reference: &str,
+) -> Result<(TargetId, std::sync::Arc<crate::board::Entry>), ApiError> {
     let parsed: TargetRef = reference.parse().map_err(|e: String| ApiError::new(400, e))?;
-    context.board.find(&parsed).map_err(|e| ApiError::not_found("target", reference, e))
+    found(context, || context.board.find(&parsed).map_err(|e| ApiError::not_found("target", reference, e))).await
+}
+
+/// The id of the target that a person means, if one is meant.
+pub async fn find_any(context: &Context, reference: Option<&str>) -> Result<Option<TargetId>, ApiError> {
+    match reference {
+        Some(reference) => Ok(Some(find(context, reference).await?.0)),
+        None => Ok(None),
+    }
 }
 
 /// Asks the main database on the reader's thread.

@@ -23,7 +23,7 @@ pub async fn test(
     path: web::Path<String>,
     query: Asked<SampleQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let (id, entry) = find(&context, &path)?;
+    let (id, entry) = find(&context, &path).await?;
     let (true, Some(notifier)) = (entry.problems.is_empty(), entry.in_force) else {
         let detail = format!("notifier {id} cannot be tested: its row is not valid");
         return Err(ApiError::invalid(detail, entry.problems));

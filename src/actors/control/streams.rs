@@ -14,7 +14,7 @@ use super::asked::Asked;
 use super::body::Bodies;
 use super::connection::Caller;
 use super::error::ApiError;
-use super::reads::find;
+use super::reads::{find, find_any};
 use super::server::{Callers, Room};
 use super::{Context, peer};
 use crate::actors::supervisor::Test;
@@ -34,7 +34,7 @@ pub async fn test(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let (id, entry) = find(&context, &path)?;
+    let (id, entry) = find(&context, &path).await?;
     let Some(target) = entry.lock().target.clone() else {
         return Err(ApiError::new(
             422,
@@ -75,7 +75,7 @@ pub async fn watch(
     query: Asked<WatchQuery>,
 ) -> Result<HttpResponse, ApiError> {
     take_a_place(&request)?;
-    let only = query.target.as_deref().map(|r| find(&context, r)).transpose()?.map(|(id, _)| id);
+    let only = find_any(&context, query.target.as_deref()).await?;
     let receiver = context.board.watch();
     let body = stream::unfold(receiver, move |mut receiver| async move {
         loop {

@@ -59,6 +59,12 @@ fn away_and_back(server: &mut PrivateServer, goes: fn(&mut PrivateServer), comes
     assert!(status["database"]["error"].as_str().is_some_and(|e| !e.is_empty()), "{status:#}");
     let probed = i64::try_from(origin.total() - asked).unwrap();
     assert!(probed >= 1000 - 200, "probing goes on: {probed}");
+    // It is not known whether there is a row of this name by now.
+    let unknown = daemon.request("GET", "/v1/targets/t5o", None);
+    let said = unknown.json()["detail"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(unknown.status, 404, "{said}");
+    let why = "; what was added just now is not known yet, since the definitions cannot be read: the database ";
+    assert!(said.contains(why), "{said}");
     // A database that is away never makes a target look down.
     let shown = daemon.get("/v1/targets");
     assert!(shown.as_array().unwrap().iter().all(|t| t["status"] == json!("PASS")), "{shown:#}");

@@ -9,6 +9,7 @@ use super::origin::{Answer, Origin};
 
 on_both!(
     targets_are_added_edited_and_removed,
+    a_row_is_found_from_its_commit_on,
     a_list_of_targets_is_planned_applied_and_pruned,
     history_and_incidents_are_read,
     a_test_streams_its_steps_and_touches_no_counter,
@@ -82,6 +83,33 @@ fn targets_are_added_edited_and_removed(place: &Place) {
         wait_until(&format!("{times} lines of {change}"), SOON, || daemon.log_lines(&words).len() == times);
     }
     daemon.wait_one_line(&["reload", &who[0], &who[1]]);
+}
+
+/// Whoever writes a row with an SQL client asks about it at once, as scripts do.
+fn a_row_is_found_from_its_commit_on(place: &Place) {
+    let origin = Origin::start();
+    let daemon = place.start();
+    let found = |path: &str| {
+        let answer = daemon.request("GET", path, None);
+        assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+        answer.json()
+    };
+    for n in 0..20 {
+        place.db.add(&format!("row{n}"), &origin.url("/row"), 3_600_000);
+        let target = found(&format!("/v1/targets/row{n}"));
+        place.db.sql(&format!("UPDATE targets SET name = 'other{n}' WHERE name = 'row{n}'"));
+        assert_eq!(found(&format!("/v1/targets/other{n}"))["id"], target["id"]);
+        place.db.sql(&format!(
+            "INSERT INTO notifiers (name, type, address) VALUES ('row{n}', 'SLACK', '{}')",
+            origin.url("/n")
+        ));
+        found(&format!("/v1/notifiers/row{n}"));
+        place.db.sql(&format!("INSERT INTO credentials (name, type) VALUES ('row{n}', 'OPENSTACK')"));
+        found(&format!("/v1/credentials/row{n}"));
+    }
+    let unknown = daemon.request("GET", "/v1/targets/othr3", None);
+    let said = unknown.json()["detail"].clone();
+    assert_eq!((unknown.status, said), (404, json!("there is no target `othr3` (did you mean `other3`?)")));
 }
 
 fn a_list_of_targets_is_planned_applied_and_pruned(place: &Place) {
