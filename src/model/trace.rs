@@ -293,7 +293,7 @@ impl fmt::Display for Event {
             Event::RequestId { id } => write!(f, "Request id    {}", e(id)),
             Event::Body { bytes, framing, capped } => {
                 write!(f, "Reading body    [OK] {bytes} bytes ({})", e(framing))?;
-                if *capped { write!(f, ", the rest left unread (probe.body_cap)") } else { Ok(()) }
+                if *capped { write!(f, ", the rest left unread (probe.body_cap = {bytes})") } else { Ok(()) }
             }
             Event::Redirect { to } => write!(f, "Redirect to {}", e(to)),
             Event::Check { expected, status, ok: true } => {

@@ -8,8 +8,24 @@ use super::verdict::{self, BodyEnd, Failure};
 use crate::model::target::Method;
 use crate::model::trace::Event;
 
-/// Reads the body, piece by piece into `sink`; more than `cap` bytes are left unread, which is no failure. Whether there
-/// were more.
+/// What was read of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct Drained {
+    /// Bytes; as many as the cap where that was reached.
+    bytes: u32,
+    framing: Framing,
+    /// There was more than the cap.
+    pub capped: bool,
+}
+
+impl Drained {
+    /// The step of it in a trace.
+    pub fn step(&self) -> Event {
+        Event::Body { bytes: self.bytes, framing: self.framing.as_str().into(), capped: self.capped }
+    }
+}
+
+/// Reads the body, piece by piece into `sink`; more than `cap` bytes are left unread: what that means, the caller says.
 ///
 /// # Errors
 /// When it is truncated, malformed, or the connection breaks.
@@ -19,7 +35,7 @@ pub async fn drain(
     cap: usize,
     recorder: &Recorder,
     mut sink: impl FnMut(&[u8]),
-) -> Result<bool, Failure> {
+) -> Result<Drained, Failure> {
     let framing = if method == Method::Head { Framing::None } else { answer.head.framing };
     let wire = &mut answer.wire;
     let mut chunks = Chunks::default();
@@ -74,6 +90,5 @@ pub async fn drain(
         }
     }
     let bytes = u32::try_from(received).unwrap_or(u32::MAX);
-    recorder.step(Event::Body { bytes, framing: framing.as_str().into(), capped });
-    Ok(capped)
+    Ok(Drained { bytes, framing, capped })
 }

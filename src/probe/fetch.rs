@@ -103,7 +103,8 @@ impl HttpProber {
         let leaks = |text: &str, least| request.repeats(text, least);
         let mut answer = http::exchange(Wire::new(connection), sent, leaks, Some(&mut headers), recorder).await?;
         let keep = |piece: &[u8]| kept.extend_from_slice(piece);
-        if body::drain(&mut answer, method, request.body_cap, recorder, keep).await? {
+        let read = body::drain(&mut answer, method, request.body_cap, recorder, keep).await?;
+        if read.capped {
             let text = format!(
                 "reading the body from {}: it is longer than {} bytes",
                 url.host_str().unwrap_or_default(),
@@ -111,6 +112,7 @@ impl HttpProber {
             );
             return Err(Failure::new(Reason::BodyLimit, text));
         }
+        recorder.step(read.step());
         Ok(Fetched { status: answer.head.status, headers, body: kept })
     }
 }

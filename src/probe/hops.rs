@@ -86,10 +86,11 @@ impl HttpProber {
                 hops.push(next);
             }
         }
-        let capped = body::drain(&mut answer, method, self.body_cap, recorder, |_| {}).await?;
+        let read = body::drain(&mut answer, method, self.body_cap, recorder, |_| {}).await?;
+        recorder.step(read.step());
         let asked = Asked { method, status: answer.head.status, same_origin };
         if let (Some(made), Some(slot)) = (made, slot) {
-            let saw = Saw { whole: !capped, waited_us: recorder.first_byte_us(), expires: recorder.expires() };
+            let saw = Saw { whole: !read.capped, waited_us: recorder.first_byte_us(), expires: recorder.expires() };
             *slot = made.keep(target, &asked, &answer.head, answer.wire, saw);
         }
         Ok(asked)

@@ -71,6 +71,7 @@ fn an_endless_body_is_read_to_the_cap_and_passes() {
         let framing = if head.contains("Length") { "length" } else { "close" };
         assert_eq!(found.passes().body(), Some((64 * 1024, framing, true)));
         assert_eq!(found.outcome.body_bytes, 64 * 1024);
+        assert!(found.text().contains("the rest left unread (probe.body_cap = 65536)"), "{}", found.text());
     }
 }
 
