@@ -20,6 +20,7 @@ use skypunch::config::LogResults;
 use skypunch::logging::ResultLog;
 use skypunch::model::account::{Circumstances, account};
 use skypunch::model::definition::Definition;
+use skypunch::model::ids::IdGenerator;
 use skypunch::model::outcome::{Outcome, Probe};
 use skypunch::model::pacer::Pacer;
 use skypunch::model::record::{Batch, Recorded};
@@ -130,12 +131,15 @@ fn rows(c: &mut Criterion) {
     let url = format!("sqlite://{}", folder.path().join("skypunch.db").display());
     let mut store = Store::connect(&DatabaseUrl::parse(&url).unwrap(), &ConnectOptions::default()).unwrap();
     store.migrate().unwrap();
-    let mut number = 0;
+    let (mut number, mut ids) = (0, IdGenerator::new(1));
     c.bench_function("rows of a batch of 1,000 into SQLite", |b| {
         let next = || {
             number += 1;
             let mut batch = Batch::collect(1, number, thousand.clone());
-            batch.results.iter_mut().for_each(|r| r.id = 1_000 * number + r.target_id.0);
+            for result in &mut batch.results {
+                result.due_at.0 += 1000 * number;
+                result.id = ids.next(result.due_at.0);
+            }
             batch
         };
         b.iter_batched(next, |batch| store.write_batch(&batch).unwrap(), criterion::BatchSize::PerIteration);
