@@ -24,7 +24,7 @@ use super::telling_crash::Dice;
 on_both!(kill_9_at_random_moments_loses_no_more_than_the_flush_interval);
 
 /// On each database, unless somebody says otherwise.
-const KILLS: u64 = 25;
+const KILLS: u64 = 50;
 const TARGETS: usize = 100;
 const FLIPPING: usize = 8;
 /// What is promised: a result waits for 150 ms at most (the default of `persistence.flush_interval`) and is then written.
