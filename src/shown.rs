@@ -21,13 +21,36 @@ pub fn escape_controls(s: &str) -> Cow<'_, str> {
 }
 
 /// Control characters and the invisible ones that reorder or hide text: marks and overrides of direction, spaces without
-/// width, joiners, separators of lines, soft hyphens, annotations and tags (Unicode 16, section 23).
+/// width, joiners, separators of lines, soft hyphens, fillers, annotations and tags: what Unicode has as
+/// Default_Ignorable_Code_Point, but for the selectors of variants that make one picture of another.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-        || matches!(c, '\u{e0000}'..='\u{e007f}')
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}')
+        || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}')
+        || matches!(c, '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// JSON text in which what [`is_hidden`] is written as an escape, which reads back as the same (RFC 8259 section 7).
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    // Below U+007F JSON has line breaks of its own, and no others.
+    let hidden = |c: char| c >= '\u{7f}' && is_hidden(c);
+    if !json.contains(hidden) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// At most `max` characters, with `…` as the last one where something was cut off.
@@ -71,9 +94,31 @@ mod tests {
         assert_eq!(clean("a\u{1b}[2Jb", 40), "a\\u{1b}[2Jb");
         assert_eq!(clean(&"\u{202e}".repeat(600), 30).chars().count(), 30);
         assert_eq!(escape_lines("one\u{7}\ntwo\u{2028}"), "one\\u{7}\ntwo\\u{2028}");
-        for hidden in ['\u{ad}', '\u{61c}', '\u{2060}', '\u{206a}', '\u{fffa}', '\u{e0041}'] {
+        for hidden in [
+            '\u{34f}',
+            '\u{115f}',
+            '\u{3164}',
+            '\u{ffa0}',
+            '\u{e01ef}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{2060}',
+            '\u{206a}',
+            '\u{fffa}',
+            '\u{e0041}',
+        ] {
             assert!(is_hidden(hidden), "{hidden:?}");
         }
         assert!(!"ä 中 🟢 \u{fe0f} א".contains(is_hidden));
+    }
+
+    #[test]
+    fn json_reads_back_and_shows_nothing_hidden() {
+        let value = "a\u{9b}2J\u{202e}\u{e0041}\u{7f}ä\n\u{fffd}";
+        let json = serde_json::to_string_pretty(&[value]).unwrap();
+        let escaped = escape_json(&json);
+        assert!(!escaped.contains(|c: char| c != '\n' && is_hidden(c)), "{escaped}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&escaped).unwrap(), [value]);
+        assert!(matches!(escape_json("[\"plain\"]"), Cow::Borrowed(_)));
     }
 }

@@ -14,14 +14,14 @@ use crate::model::defined::{Defined, is_hidden};
 use crate::model::definition::Definition;
 use crate::model::notifier::NotifierDefinition;
 use crate::model::targets_file::key_line;
-use crate::model::text::escape_controls;
+use crate::model::text::{escape_controls, escape_json};
 
 pub(super) async fn run(client: &Client, file: Option<&Path>, out: &mut Out) -> Result<Exit, CliError> {
     let exported = client.export().await?;
     let text = match out.format {
         Format::Table => toml_text(&exported),
         Format::Json => serde_json::to_string_pretty(&exported)
-            .map(|json| json + "\n")
+            .map(|json| escape_json(&json).into_owned() + "\n")
             .map_err(|e| CliError::Failed(format!("the targets cannot be written as JSON: {e}")))?,
     };
     match file {

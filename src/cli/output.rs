@@ -10,6 +10,7 @@ use super::exit::CliError;
 use crate::clock::wall_now;
 use crate::model::reason::Verdict;
 use crate::model::state::Status;
+use crate::model::text::escape_json;
 use crate::model::time::UtcMs;
 
 /// For people or for programs.
@@ -197,7 +198,8 @@ impl Out {
     /// # Errors
     /// When it cannot be written.
     pub fn json<T: Serialize>(&mut self, value: &T) -> Result<(), CliError> {
-        serde_json::to_writer_pretty(&mut self.to, value).map_err(|e| write_error(e.into()))?;
+        let json = serde_json::to_string_pretty(value).map_err(|e| write_error(e.into()))?;
+        self.text(&escape_json(&json))?;
         self.text("\n")
     }
 
@@ -206,8 +208,8 @@ impl Out {
     /// # Errors
     /// When it cannot be written.
     pub fn json_line<T: Serialize>(&mut self, value: &T) -> Result<(), CliError> {
-        serde_json::to_writer(&mut self.to, value).map_err(|e| write_error(e.into()))?;
-        self.line("")
+        let json = serde_json::to_string(value).map_err(|e| write_error(e.into()))?;
+        self.line(&escape_json(&json))
     }
 
     /// Writes a value for programs, or its text for people.

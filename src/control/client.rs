@@ -34,6 +34,7 @@ use super::api::{
     ProblemDetails, Reloaded, Removed, Status, Stopping, TargetDetail, TargetFilter, TargetRef, TargetSummary,
     TestLine, WatchLine, WatchQuery,
 };
+use crate::model::text::shorten;
 
 /// From the request to the end of the answer; a reload of 100,000 targets takes a few seconds. Streams have no limit.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -347,7 +348,11 @@ impl Client {
     }
 
     fn protocol(&self, doing: &str, source: impl Into<Box<dyn std::error::Error>>) -> ClientError {
-        ClientError::Protocol { socket: self.socket.clone(), doing: doing.to_owned(), source: source.into() }
+        ClientError::Protocol {
+            socket: self.socket.clone(),
+            doing: shorten(doing, 200).into_owned(),
+            source: source.into(),
+        }
     }
 
     fn send_error(&self, doing: &str, error: awc::error::SendRequestError) -> ClientError {

@@ -1,6 +1,6 @@
 //! Text for people: quoting, names with a near miss, days.
 
-pub use crate::shown::{clean, escape_controls, escape_lines, is_hidden, shorten};
+pub use crate::shown::{clean, escape_controls, escape_json, escape_lines, is_hidden, shorten};
 
 /// A value as an error message shows it: quoted, escaped, at most 60 characters.
 #[must_use]

@@ -64,9 +64,13 @@ pub fn refusal(error: &CertificateError, facts: Option<&CertificateFacts>, serve
                     escape_controls(&shorten(n, 100)).into_owned()
                 })
                 .collect();
+            let more = match presented.len() - names.len() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
             match names.len() {
                 0 => format!("the certificate is not for {server_name}: it holds no name at all"),
-                _ => format!("the certificate is not for {server_name}, only for {}", names.join(", ")),
+                _ => format!("the certificate is not for {server_name}, only for {}{more}", names.join(", ")),
             }
         }
         // One that says it is an authority is not refused for its unknown issuer, but for that.

@@ -1,6 +1,6 @@
 //! Reads a body to its end or to the cap, and judges its framing. Who wants what is in it gives a sink.
 
-use super::chunks::Chunks;
+use super::chunks::{Chunks, Malformed};
 use super::head::Framing;
 use super::http::Answer;
 use super::recorder::Recorder;
@@ -39,7 +39,7 @@ pub async fn drain(
     let framing = if method == Method::Head { Framing::None } else { answer.head.framing };
     let wire = &mut answer.wire;
     let mut chunks = Chunks::default();
-    let (mut received, mut malformed) = (0_usize, false);
+    let (mut received, mut malformed) = (0_usize, None);
     let (complete, capped) = loop {
         let there = wire.bytes().len();
         let (taken, data) = match framing {
@@ -53,8 +53,8 @@ pub async fn drain(
                 sink(&wire.bytes()[..n]);
                 (n, n)
             }
-            Framing::Chunked => chunks.take(wire.bytes(), &mut sink).unwrap_or_else(|_| {
-                malformed = true;
+            Framing::Chunked => chunks.take(wire.bytes(), &mut sink).unwrap_or_else(|Malformed(why)| {
+                malformed = Some(why);
                 (0, 0)
             }),
         };
@@ -71,7 +71,7 @@ pub async fn drain(
             received = cap;
         }
         recorder.set_body_bytes(received);
-        if complete || capped || malformed || !wire.read().await {
+        if complete || capped || malformed.is_some() || !wire.read().await {
             break (complete, capped);
         }
     };

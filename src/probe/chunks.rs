@@ -21,9 +21,12 @@ enum Place {
     Done,
 }
 
-/// A chunk's size or end is malformed.
+/// What is wrong with a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
+pub struct Malformed(pub &'static str);
+
+const WRONG: Malformed = Malformed("a chunk's size or end is malformed");
+const TOO_LONG: Malformed = Malformed("a chunk's size with its extensions, or a trailer, is longer than 16 KiB");
 
 /// Reads a chunked body.
 #[derive(Debug, Default)]
@@ -47,12 +50,12 @@ impl Chunks {
         loop {
             let rest = &bytes[at..];
             let (taken, next) = match self.place {
-                Place::Size => match httparse::parse_chunk_size(rest).map_err(|_| Malformed)? {
+                Place::Size => match httparse::parse_chunk_size(rest).map_err(|_| WRONG)? {
                     // However the bytes are cut into pieces, the same lines are too long.
-                    Status::Complete((n, _)) if n > MAX_LINE + 1 => return Err(Malformed),
+                    Status::Complete((n, _)) if n > MAX_LINE + 1 => return Err(TOO_LONG),
                     Status::Complete((n, 0)) => (n, Place::Trailers),
                     Status::Complete((n, size)) => (n, Place::Data(size)),
-                    Status::Partial if rest.len() > MAX_LINE => return Err(Malformed),
+                    Status::Partial if rest.len() > MAX_LINE => return Err(TOO_LONG),
                     Status::Partial => return Ok((at, data)),
                 },
                 Place::Data(0) => (0, Place::DataEnd),
@@ -66,13 +69,13 @@ impl Chunks {
                 Place::DataEnd => match rest {
                     [b'\r', b'\n', ..] => (2, Place::Size),
                     [] | [b'\r'] => return Ok((at, data)),
-                    _ => return Err(Malformed),
+                    _ => return Err(WRONG),
                 },
                 Place::Trailers => match rest.iter().position(|b| *b == b'\n') {
-                    Some(end) if end > MAX_LINE => return Err(Malformed),
+                    Some(end) if end > MAX_LINE => return Err(TOO_LONG),
                     Some(end) if matches!(rest[..end], [] | [b'\r']) => (end + 1, Place::Done),
                     Some(end) => (end + 1, Place::Trailers),
-                    None if rest.len() > MAX_LINE => return Err(Malformed),
+                    None if rest.len() > MAX_LINE => return Err(TOO_LONG),
                     None => return Ok((at, data)),
                 },
                 Place::Done => return Ok((at, data)),
@@ -100,12 +103,12 @@ mod tests {
     #[test]
     fn what_is_no_chunk_is_malformed() {
         for body in ["x\r\n", "4\r\nWikipedia", "-1\r\n", "fffffffffffffffff\r\n", "4\nWiki"] {
-            assert_eq!(Chunks::default().take(body.as_bytes(), |_| {}), Err(Malformed), "{body:?}");
+            assert_eq!(Chunks::default().take(body.as_bytes(), |_| {}), Err(WRONG), "{body:?}");
         }
         let long = format!("1;{}", "x".repeat(MAX_LINE));
-        assert_eq!(Chunks::default().take(long.as_bytes(), |_| {}), Err(Malformed));
+        assert_eq!(Chunks::default().take(long.as_bytes(), |_| {}), Err(TOO_LONG));
         let trailer = format!("0\r\n{}", "x".repeat(MAX_LINE + 1));
-        assert_eq!(Chunks::default().take(trailer.as_bytes(), |_| {}), Err(Malformed));
+        assert_eq!(Chunks::default().take(trailer.as_bytes(), |_| {}), Err(TOO_LONG));
     }
 
     proptest! {

@@ -93,10 +93,11 @@ pub async fn again(
         Ok(head) if head.status == 408 => {
             Err("the server was about to close it (408): the request is repeated over a fresh one")
         }
+        Err(Unread::Ended) => Err("it broke within the head of an answer: the request is repeated over a fresh one"),
         Err(Unread::Foreign | Unread::Bad(_)) => {
             Err("what came over it was no answer: the request is repeated over a fresh one")
         }
-        _ => Ok(answer(wire, head, true, &leaks, recorder)),
+        Ok(_) => Ok(answer(wire, head, true, &leaks, recorder)),
     }
 }
 

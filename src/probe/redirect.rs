@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use url::Url;
 
+use crate::model::definition::redact_userinfo_within;
 use crate::model::target::Method;
 use crate::model::text::quoted;
 
@@ -23,6 +24,9 @@ pub struct Hop<'a> {
     pub same_origin: bool,
 }
 
+/// Longer ones are not followed: they stand in the trace of each hop. RFC 9110 section 4.1 asks for 8000 at least.
+const MAX_URL: usize = 8000;
+
 /// Whether an answer with this status points elsewhere (RFC 9110 section 15.4).
 #[must_use]
 pub fn is_redirect(status: u16) -> bool {
@@ -37,6 +41,12 @@ pub fn is_redirect(status: u16) -> bool {
 /// What is wrong, as a sentence without the place.
 pub fn next<'a>(target: &Url, before: &[Hop<'_>], status: u16, location: &str, limit: u8) -> Result<Hop<'a>, String> {
     let Some(current) = before.last() else { return Err("there is no request that was redirected".into()) };
+    let too_long = |bytes: usize| format!("a URL of {bytes} bytes, more than the {MAX_URL} that are followed");
+    if location.len() > MAX_URL {
+        return Err(too_long(location.len()));
+    }
+    // A password in it is the server's own secret.
+    let quoted = |location| quoted(&redact_userinfo_within(location));
     let mut url = current.url.join(location).map_err(|e| format!("{} is no URL ({e})", quoted(location)))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("{} is neither http nor https", quoted(location)));
@@ -44,10 +54,17 @@ pub fn next<'a>(target: &Url, before: &[Hop<'_>], status: u16, location: &str, l
     if url.host_str().is_none_or(str::is_empty) {
         return Err(format!("{} has no host", quoted(location)));
     }
+    if url.port() == Some(0) {
+        return Err(format!("{} has port 0, on which nobody can listen", quoted(location)));
+    }
     // Only a URL that cannot have userinfo refuses this, and such a one has no host either.
     url.set_username("").ok();
     url.set_password(None).ok();
     url.set_fragment(None);
+    // Escapes make one byte three, or nine.
+    if url.as_str().len() > MAX_URL {
+        return Err(too_long(url.as_str().len()));
+    }
     if before.len() > usize::from(limit) {
         return Err(format!("more redirects than the {limit} that `redirects` allows"));
     }
@@ -126,6 +143,20 @@ mod tests {
             let hop = go("http://a.test/", method, status, "/z").unwrap();
             assert_eq!((hop.method, hop.with_body), (expected, body), "{status} {method}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_told_is_not_followed() {
+        let long = |n: usize| format!("/{}", "x".repeat(n));
+        let go = |location: &str| go("http://a.test/", Method::Get, 302, location);
+        assert!(go(&long(MAX_URL - 14)).is_ok());
+        assert_eq!(go(&long(MAX_URL)).unwrap_err(), "a URL of 8001 bytes, more than the 8000 that are followed");
+        // Each of them is nine characters of a URL.
+        let why = go(&format!("/{}", "\u{fffd}".repeat(1000))).unwrap_err();
+        assert_eq!(why, "a URL of 9014 bytes, more than the 8000 that are followed");
+        let why = go("ftp://ops:hunter2@a.test/").unwrap_err();
+        assert!(!why.contains("hunter2") && why.contains("neither"), "{why}");
+        assert!(go("http://a.test:0/").unwrap_err().contains("port 0"));
     }
 
     #[test]

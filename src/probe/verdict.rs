@@ -207,8 +207,8 @@ pub struct BodyEnd<'a> {
     pub received: u64,
     /// How the connection broke; `None`: the server closed it.
     pub broken: Option<&'a Broken>,
-    /// A chunk's size or end is malformed.
-    pub malformed: bool,
+    /// What is wrong with its chunks.
+    pub malformed: Option<&'static str>,
 }
 
 /// Whether a body without a seen end is whole: only one that ends with the connection is.
@@ -225,8 +225,8 @@ pub fn body_end(seen: BodyEnd<'_>) -> Result<(), Failure> {
     if let Some(broken) = seen.broken {
         return Err(broke(&doing, broken, &came));
     }
-    if seen.malformed {
-        let text = format!("{doing}: its framing is broken {came}: a chunk's size or end is malformed");
+    if let Some(why) = seen.malformed {
+        let text = format!("{doing}: its framing is broken {came}: {why}");
         return Err(Failure::new(Reason::Protocol, text));
     }
     match seen.framing {
@@ -281,12 +281,12 @@ mod tests {
         let end = |framing, malformed| {
             body_end(BodyEnd { peer: PEER, framing, received: 5, broken: None, malformed }).err().map(|f| f.reason)
         };
-        assert_eq!(end(Framing::Length(100), false), Some(Reason::ClosedEarly));
-        assert_eq!(end(Framing::Chunked, false), Some(Reason::ClosedEarly));
-        assert_eq!(end(Framing::Close, false), None);
-        assert_eq!(end(Framing::Chunked, true), Some(Reason::Protocol));
+        assert_eq!(end(Framing::Length(100), None), Some(Reason::ClosedEarly));
+        assert_eq!(end(Framing::Chunked, None), Some(Reason::ClosedEarly));
+        assert_eq!(end(Framing::Close, None), None);
+        assert_eq!(end(Framing::Chunked, Some("a chunk's size is malformed")), Some(Reason::Protocol));
         let broken = Some(&Broken::Reset);
-        let reset = body_end(BodyEnd { peer: PEER, framing: Framing::Close, received: 5, broken, malformed: false });
+        let reset = body_end(BodyEnd { peer: PEER, framing: Framing::Close, received: 5, broken, malformed: None });
         assert_eq!(reset.err().map(|f| f.reason), Some(Reason::Reset));
     }
 

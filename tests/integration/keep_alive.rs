@@ -224,6 +224,32 @@ fn a_server_that_closes_without_saying_so_is_never_blamed() {
     assert_eq!(requests(&peer).len(), 6);
 }
 
+#[test]
+fn a_head_that_breaks_on_a_kept_connection_is_no_answer() {
+    for torn in ["HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 100 Continue\r\n\r\n"] {
+        let peer = serve_all(move |caller, _, request| {
+            if request == 0 {
+                return caller.tcp.write_all(OK).is_ok();
+            }
+            caller.tcp.write_all(torn.as_bytes()).unwrap();
+            caller.tcp.shutdown(Shutdown::Both).unwrap();
+            false
+        });
+        let found = probes(&kept(&peer.url(), 10), 4);
+        passes(&found);
+        assert_eq!(found.iter().map(requests_sent).collect::<Vec<_>>(), [1, 2, 2, 2], "{torn:?}");
+        let why = "it broke within the head of an answer: the request is repeated over a fresh one";
+        assert_eq!(not_reused(&found[1]).as_deref(), Some(why), "{torn:?}");
+        // Over a fresh connection it is a failure.
+        let peer = serve_all(move |caller, _, _| {
+            caller.tcp.write_all(torn.as_bytes()).unwrap();
+            caller.tcp.shutdown(Shutdown::Both).unwrap();
+            false
+        });
+        probes(&kept(&peer.url(), 10), 1)[0].fails(Reason::ClosedEarly);
+    }
+}
+
 /// Requests that this probe handed to the kernel.
 fn requests_sent(found: &Found) -> usize {
     found.trace.steps.iter().filter(|s| matches!(s.event, Event::Sent { .. })).count()

@@ -21,10 +21,14 @@ use crate::model::definition::{Definition, Problem};
 use crate::model::state::TargetState;
 use crate::model::subject::SubjectId;
 use crate::model::target::{Target, TargetId};
+use crate::model::text::shorten;
 
 /// So many definitions are put in force before the threads that probe have another turn: 100 starts take about a
 /// millisecond.
 const PART: usize = 100;
+
+/// Of the name of a row that is wrong, so many characters are logged.
+const MAX_NAME: usize = 128;
 
 /// A definition that has changed: fit to be probed, or why not.
 pub type Changed = Result<Arc<Target>, Box<(Definition, Vec<Problem>)>>;
@@ -88,7 +92,7 @@ impl Supervisor {
             Err(row) => {
                 let list = row.1.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 let kept = entry.lock().target.is_some();
-                warn!(self.log, "the row of a target cannot be applied"; "target" => id.0, "name" => row.0.name.clone(),
+                warn!(self.log, "the row of a target cannot be applied"; "target" => id.0, "name" => shorten(&row.0.name, MAX_NAME).into_owned(),
                     "problems" => list.clone(), "last_good_definition_goes_on" => kept);
                 let mut data = entry.lock();
                 if !kept {

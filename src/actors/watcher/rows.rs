@@ -7,6 +7,7 @@ use crate::model::credential::CredentialDefinition;
 use crate::model::defined::Defined;
 use crate::model::definition::Problem;
 use crate::model::notifier::{NotifierDefinition, TypeCheck};
+use crate::model::text::shorten;
 
 /// What became of the rows of a table.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ fn told<'a, D: Defined + 'a>(
         if is_changed {
             told.invalid += 1;
             error!(log, "a {}'s row is wrong; its last good form, if there was one, stays in force", D::WHAT;
-                D::WHAT => id, "name" => row.name().to_owned(), "problems" => joined(problems));
+                D::WHAT => id, "name" => shorten(row.name(), 128).into_owned(), "problems" => joined(problems));
         }
     }
     told

@@ -11,7 +11,7 @@ use crate::model::egress::AddressList;
 use crate::model::expectation::StatusSet;
 use crate::model::schedule::{GRID, MIN_FREQUENCY};
 use crate::model::target::Method;
-use crate::model::text::{nearest, quoted};
+use crate::model::text::{is_hidden, nearest, quoted};
 
 /// Longer parameters are a pasted file.
 pub(in crate::model) const MAX_PARMS: usize = 16 * 1024;
@@ -33,6 +33,9 @@ pub(in crate::model) fn check_name(s: &str) -> Result<String, String> {
     }
     if s.chars().any(char::is_control) {
         return Err(format!("{} holds a control character", quoted(s)));
+    }
+    if s.chars().all(|c| c.is_whitespace() || is_hidden(c)) {
+        return Err(format!("{} holds nothing that can be seen", quoted(s)));
     }
     if s.trim() != s {
         // Nobody sees it, and MySQL takes names that differ only in spaces at the end for the same.
