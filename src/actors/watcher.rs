@@ -164,7 +164,8 @@ pub struct Watcher {
     supervisor: Addr<Supervisor>,
     known: Arc<Mutex<Known>>,
     types: Arc<TypeCheck>,
-    waiting: Vec<oneshot::Sender<Result<Looked, String>>>,
+    /// For the look that is under way, and for the one behind it.
+    waiting: [Vec<oneshot::Sender<Result<Looked, String>>>; 2],
     looking: bool,
     again: Option<Depth>,
     /// Of the last look.
@@ -198,7 +199,7 @@ impl Watcher {
             supervisor,
             known: Arc::new(Mutex::new(known)),
             types,
-            waiting: Vec::new(),
+            waiting: Default::default(),
             looking: false,
             again: None,
             cost: Duration::ZERO,
@@ -327,14 +328,14 @@ impl Watcher {
                 }
             }
         };
+        for waiting in self.waiting[0].drain(..) {
+            // Nobody waits any more when the caller has gone.
+            let _gone = waiting.send(answer.clone());
+        }
+        self.waiting.swap(0, 1);
         self.arm(ctx);
         if let Some(depth) = self.again.take() {
             self.look(depth, ctx);
-            return;
-        }
-        for waiting in self.waiting.drain(..) {
-            // Nobody waits any more when the caller has gone.
-            let _gone = waiting.send(answer.clone());
         }
     }
 }
@@ -356,7 +357,7 @@ impl Handler<LookNow> for Watcher {
 
     fn handle(&mut self, LookNow(depth): LookNow, ctx: &mut Self::Context) -> Self::Result {
         let (done, looked) = oneshot::channel();
-        self.waiting.push(done);
+        self.waiting[usize::from(self.looking)].push(done);
         self.look(depth, ctx);
         Box::pin(async move { looked.await.unwrap_or_else(|_| Err("the daemon stops".into())) })
     }

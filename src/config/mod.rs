@@ -182,6 +182,11 @@ fn read_file(path: &Path) -> Result<String, SettingsError> {
     let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
     let not_text = |message: String| SettingsError::NotText { path: path.to_owned(), message };
     let mut bytes = Vec::new();
+    // A pipe that nobody writes to would be waited for, for ever.
+    let kind = std::fs::metadata(path).map_err(unreadable)?;
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(not_text("is no regular file: settings stand in one".into()));
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {

@@ -291,6 +291,9 @@ fn what_is_no_settings_file_is_refused_by_name() {
     };
     assert!(load(&dir.path().join("missing.toml")).contains("No such file"));
     assert!(load(dir.path()).contains("Is a directory"));
+    let pipe = dir.path().join("pipe.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(load(&pipe).contains("is no regular file"), "it is not waited for");
     assert!(load(&write("latin1.toml", b"[log]\nfile = \"/var/\xe4\"")).contains("is not UTF-8 text (line 2)"));
     assert!(load(&write("binary.toml", &[0; 100])).contains("this is not TOML"));
     assert!(load(&write("huge.toml", &vec![b'#'; 2 << 20])).contains("longer than 1 MiB"));

@@ -6,6 +6,7 @@ use slog::info;
 
 use super::body::Sent;
 use super::error::ApiError;
+use super::found::as_it_is_now;
 use super::reads::{ask, detail, find};
 use super::{Context, peer};
 use crate::actors::watcher::{Depth, LookNow};
@@ -33,6 +34,7 @@ pub async fn edit(
     path: web::Path<String>,
     keys: Keys,
 ) -> Result<web::Json<TargetDetail>, ApiError> {
+    as_it_is_now(&context).await;
     let (id, _) = find(&context, &path).await?;
     let (keys, now) = (keys.into_inner(), context.clock.utc_now());
     let name = ask(&context, move |store| store.edit_definition(id.0, now, |d| set(d, &keys, &any_type))).await??;
@@ -58,6 +60,7 @@ pub async fn remove(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<web::Json<Removed>, ApiError> {
+    as_it_is_now(&context).await;
     let (id, entry) = find(&context, &path).await?;
     let (tenantid, name) = entry.lock().name();
     ask(&context, move |store| store.delete_definition(id.0)).await?;
@@ -88,6 +91,7 @@ async fn set_enabled(
     reference: &str,
     enabled: bool,
 ) -> Result<web::Json<TargetDetail>, ApiError> {
+    as_it_is_now(context).await;
     let (id, entry) = find(context, reference).await?;
     let (name, now) = (entry.lock().name().1, context.clock.utc_now());
     ask(context, move |store| store.set_enabled(id.0, enabled, now)).await?;

@@ -8,6 +8,7 @@ use slog::info;
 use super::asked::Asked;
 use super::changes::{Keys, in_force, set};
 use super::error::ApiError;
+use super::found::as_it_is_now;
 use super::logins::{self, Meant};
 use super::reads::ask;
 use super::{Context, peer};
@@ -132,6 +133,7 @@ pub async fn edit(
     path: web::Path<String>,
     keys: Keys,
 ) -> Answer<CredentialDetail> {
+    as_it_is_now(&context).await;
     let (id, entry) = logins::find_row(&context, &path).await?;
     let (keys, now, users) = (keys.into_inner(), context.clock.utc_now(), users(&context, &entry));
     let edit = move |d: &mut CredentialDefinition| {
@@ -154,6 +156,7 @@ pub async fn remove(
     path: web::Path<String>,
     removal: Asked<CredentialRemoval>,
 ) -> Answer<RemovedCredential> {
+    as_it_is_now(&context).await;
     let (id, entry) = logins::find_row(&context, &path).await?;
     let users = users(&context, &entry);
     if !users.is_empty() && !removal.force {
@@ -196,6 +199,7 @@ async fn set_enabled(
     reference: &str,
     enabled: bool,
 ) -> Answer<CredentialDetail> {
+    as_it_is_now(context).await;
     let (id, entry) = logins::find_row(context, reference).await?;
     let now = context.clock.utc_now();
     ask(context, move |store| store.set_credential_enabled(id.0, enabled, now)).await?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  known -> answered at once
-//!  else  -> the watcher looks whether the tables have changed -> known now? -> answered, or 404
+//!  else, and before anything is changed -> the watcher looks whether the tables have changed -> answered, or 404
 //! ```
 
 use std::time::Duration;
@@ -25,11 +25,7 @@ pub async fn found<T>(context: &Context, find: impl Fn() -> Result<T, ApiError>)
         Err(ApiError(problem)) if problem.status == 404 => {}
         known => return known,
     }
-    let unread = match timeout(PATIENCE, context.watcher.send(LookNow(Depth::IfChanged))).await {
-        Ok(Ok(looked)) => looked.err(),
-        Ok(Err(_)) => Some("the daemon stops".into()),
-        Err(_) => Some(format!("the database has not answered within {PATIENCE:?}")),
-    };
+    let unread = look(context).await.err();
     find().map_err(|ApiError(mut problem)| {
         if let Some(why) = unread {
             let so = "what was added just now is not known yet, since the definitions cannot be read";
@@ -37,4 +33,18 @@ pub async fn found<T>(context: &Context, find: impl Fn() -> Result<T, ApiError>)
         }
         ApiError(problem)
     })
+}
+
+/// Before something is changed by its name: the watcher looks whether the tables have changed, so that a name that has gone
+/// over to another row means that one. Where they cannot be read now, the change says why by itself.
+pub async fn as_it_is_now(context: &Context) {
+    let _said_by_the_change = look(context).await;
+}
+
+async fn look(context: &Context) -> Result<(), String> {
+    match timeout(PATIENCE, context.watcher.send(LookNow(Depth::IfChanged))).await {
+        Ok(Ok(looked)) => looked.map(drop),
+        Ok(Err(_)) => Err("the daemon stops".into()),
+        Err(_) => Err(format!("the database has not answered within {PATIENCE:?}")),
+    }
 }

@@ -6,7 +6,7 @@ use slog::info;
 use super::asked::Asked;
 use super::changes::{Keys, in_force, set};
 use super::error::ApiError;
-use super::found::found;
+use super::found::{as_it_is_now, found};
 use super::reads::ask;
 use super::{Context, peer};
 use crate::board::notifiers::NotifierEntry;
@@ -103,6 +103,7 @@ pub async fn edit(
     path: web::Path<String>,
     keys: Keys,
 ) -> Answer<NotifierDetail> {
+    as_it_is_now(&context).await;
     let (id, _) = find(&context, &path).await?;
     let (keys, now, types) = (keys.into_inner(), context.clock.utc_now(), std::sync::Arc::clone(&context.types));
     let name = ask(&context, move |store| store.edit_notifier(id.0, now, |d| set(d, &keys, &*types))).await??;
@@ -116,6 +117,7 @@ pub async fn remove(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Answer<RemovedNotifier> {
+    as_it_is_now(&context).await;
     let (id, entry) = find(&context, &path).await?;
     ask(&context, move |store| store.delete_notifier(id.0)).await?;
     log(&context, &request, "remove", id, &entry.row.name);
@@ -145,6 +147,7 @@ async fn set_enabled(
     reference: &str,
     enabled: bool,
 ) -> Answer<NotifierDetail> {
+    as_it_is_now(context).await;
     let (id, entry) = find(context, reference).await?;
     let now = context.clock.utc_now();
     ask(context, move |store| store.set_notifier_enabled(id.0, enabled, now)).await?;

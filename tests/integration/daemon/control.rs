@@ -107,6 +107,15 @@ fn a_row_is_found_from_its_commit_on(place: &Place) {
         place.db.sql(&format!("INSERT INTO credentials (name, type) VALUES ('row{n}', 'OPENSTACK')"));
         found(&format!("/v1/credentials/row{n}"));
     }
+    // What is changed is what has the name now.
+    for (n, method, what) in [(5, "DELETE", ""), (7, "POST", "/disable"), (9, "PATCH", "")] {
+        let id = number(&daemon.target(format!("other{}", n + 1)), "id");
+        place.db.sql(&format!("UPDATE targets SET name = 'gone{n}' WHERE name = 'other{n}'"));
+        place.db.sql(&format!("UPDATE targets SET name = 'other{n}' WHERE id = {id}"));
+        let body = (method == "PATCH").then(|| json!({"frequency": "2h"}));
+        let changed = daemon.ask(method, &format!("/v1/targets/other{n}{what}"), body.as_ref());
+        assert_eq!(number(&changed, "id"), id, "{method}: {changed:#}");
+    }
     let unknown = daemon.request("GET", "/v1/targets/othr3", None);
     let said = unknown.json()["detail"].clone();
     assert_eq!((unknown.status, said), (404, json!("there is no target `othr3` (did you mean `other3`?)")));
