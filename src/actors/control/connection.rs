@@ -1,7 +1,7 @@
 //! One caller's connection: who it is, and bounds on how it sends its request.
 //!
 //! ```text
-//!  accepted --head within request_timeout and max_head?--> admitted --body (see `body`)--> answered --> closed
+//!  accepted --a head within request_timeout and max_head?--> admitted --body (see `body`)--> answered --> closed
 //!               '- no: a problem document, the end
 //! ```
 //!
@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::Sleep;
 
+use super::head::{Head, Read};
 use super::peer::Peer;
 use super::refusals::Refusals;
 use crate::config::ControlLimits;
@@ -91,7 +92,7 @@ pub struct Connection {
     refusals: Rc<Refusals>,
     /// Till the head must be here; later, till something of the answer must be taken.
     deadline: Option<Pin<Box<Sleep>>>,
-    head: HeadEnd,
+    head: Head,
     refused: bool,
 }
 
@@ -99,7 +100,7 @@ impl Connection {
     /// A connection that was just accepted.
     pub fn new(stream: UnixStream, caller: Rc<Caller>, limits: ControlLimits, refusals: Rc<Refusals>) -> Connection {
         let deadline = Some(Box::pin(tokio::time::sleep(limits.request_timeout)));
-        Connection { stream, caller, limits, refusals, deadline, head: HeadEnd::default(), refused: false }
+        Connection { stream, caller, limits, refusals, deadline, head: Head::default(), refused: false }
     }
 
     /// Whose it is.
@@ -112,20 +113,28 @@ impl Connection {
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, out) {
             read?;
             let fresh = &out.filled()[before..];
-            if self.head.take(fresh) {
-                self.caller.head_is_here();
-                self.deadline = None;
-            } else if self.head.bytes > self.limits.max_head {
-                out.set_filled(before);
-                let max = self.limits.shown_max_head();
-                return self
-                    .refuse(431, format!("line and headers of the request are longer than control.max_head = {max}"));
+            if fresh.is_empty() {
+                return Poll::Ready(Ok(())); // it has gone
             }
-            return Poll::Ready(Ok(()));
+            let (status, why) = match self.head.take(fresh, self.limits.max_head) {
+                Read::Part => return Poll::Ready(Ok(())),
+                Read::Whole => {
+                    self.caller.head_is_here();
+                    self.deadline = None;
+                    return Poll::Ready(Ok(()));
+                }
+                Read::TooLong => {
+                    let max = self.limits.shown_max_head();
+                    (431, format!("line and headers of the request are longer than control.max_head = {max}"))
+                }
+                Read::Wrong(status, why) => (status, why),
+            };
+            out.set_filled(before);
+            return self.refuse(status, why);
         }
         if let Some(deadline) = &mut self.deadline {
             ready!(deadline.as_mut().poll(cx));
-            let (came, limit) = (self.head.bytes, self.limits.shown_request_timeout());
+            let (came, limit) = (self.head.len(), self.limits.shown_request_timeout());
             return self.refuse(
                 408,
                 format!(
@@ -212,49 +221,9 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Finds the empty line behind the headers, however it is cut into pieces.
-#[derive(Debug, Default)]
-struct HeadEnd {
-    bytes: usize,
-    /// The last byte was a line break, or one with a carriage return behind it.
-    line_is_empty: bool,
-}
-
-impl HeadEnd {
-    /// Whether the head ends in what came.
-    fn take(&mut self, fresh: &[u8]) -> bool {
-        for byte in fresh {
-            self.bytes += 1;
-            match byte {
-                b'\n' if self.line_is_empty => return true,
-                b'\n' => self.line_is_empty = true,
-                b'\r' => {}
-                _ => self.line_is_empty = false,
-            }
-        }
-        false
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_head_ends_at_its_empty_line_however_it_is_cut() {
-        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody";
-        let end = request.len() - 4;
-        for cut in 0..request.len() {
-            let mut head = HeadEnd::default();
-            let (first, rest) = request.split_at(cut);
-            let ended = head.take(first);
-            assert_eq!(ended, cut >= end, "{cut}");
-            assert!(ended || head.take(rest));
-            assert_eq!(head.bytes, end);
-        }
-        assert!(HeadEnd::default().take(b"GET / HTTP/1.1\n\n"), "the parser takes bare line breaks too");
-        assert!(!HeadEnd::default().take(b"GET / HTTP/1.1\r\nX: \r\n"));
-    }
 
     #[test]
     fn who_stalls_is_known() {

@@ -21,6 +21,7 @@ mod error;
 mod found;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
+mod head;
 mod login_test;
 mod logins;
 mod metrics;

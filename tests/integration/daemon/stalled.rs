@@ -129,6 +129,13 @@ fn each_limit_is_told_with_its_name_its_value_and_its_key() {
     let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(5000));
     assert_told(long.as_bytes(), &["HTTP/1.1 431", "control.max_head = 4KiB"]);
     let post = |rest: &str| format!("POST /v1/targets HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{rest}");
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(97));
+    assert_told(many.as_bytes(), &["HTTP/1.1 431", "more than 96 headers"]);
+    assert_told(b"\x16\x03\x01", &["HTTP/1.1 400", "head of the request cannot be read"]);
+    assert_told(b"GET / HTTP/1.1\r\n\r\n", &["HTTP/1.1 400", "it must have one Host header"]);
+    // What comes before a head is not one: it has to come in time.
+    assert_told(b"\r\n\r\n", &["HTTP/1.1 408", "control.request_timeout = 1s", "4 bytes"]);
+    assert_told(post("Transfer-Encoding: chunked\r\n\r\nx\r\n").as_bytes(), &["HTTP/1.1 400", "body is not what"]);
     let half = post("Content-Length: 9\r\n\r\n{");
     assert_told(half.as_bytes(), &["HTTP/1.1 408", "control.request_timeout = 1s", "1 of 9 bytes"]);
     let chunked = post("Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n");
